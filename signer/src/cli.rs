@@ -1,0 +1,56 @@
+//! The command line.
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::commands;
+
+/// Signs the public keys of accepted Salt masters with a key that never leaves its HSM.
+#[derive(Debug, Parser)]
+#[command(name = "mastersign", version, max_term_width = 100)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Everything on a throw-away SoftHSM token: try it out
+    Dev(commands::dev::Arguments),
+    /// Run the signing service
+    Serve(commands::serve::Arguments),
+    /// Make, list and test signing keys in an HSM
+    Hsm(commands::hsm::Arguments),
+    /// Make and inspect the certificates of masters, operators and the service
+    Pki(commands::pki::Arguments),
+    /// List masters' keys and decide about them
+    Masters(commands::masters::Arguments),
+    /// On a master: fetch its signature and write the file that salt-master serves
+    Fetch(commands::fetch::Arguments),
+    /// Check any signature, offline
+    Verify(commands::verify::Arguments),
+    /// The process that talks to one HSM; started by `serve`
+    #[command(hide = true)]
+    HsmWorker(commands::hsm_worker::Arguments),
+}
+
+impl Cli {
+    /// Runs the command that was given.
+    ///
+    /// # Errors
+    ///
+    /// Whatever the command could not do; the message is for the person at the terminal.
+    pub fn run(self) -> anyhow::Result<ExitCode> {
+        match self.command {
+            Command::Dev(arguments) => commands::dev::run(arguments),
+            Command::Serve(arguments) => commands::serve::run(arguments),
+            Command::Hsm(arguments) => commands::hsm::run(arguments),
+            Command::Pki(arguments) => commands::pki::run(arguments),
+            Command::Masters(arguments) => commands::masters::run(arguments),
+            Command::Fetch(arguments) => commands::fetch::run(arguments),
+            Command::Verify(arguments) => commands::verify::run(arguments),
+            Command::HsmWorker(arguments) => commands::hsm_worker::run(arguments),
+        }
+    }
+}

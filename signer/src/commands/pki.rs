@@ -1,0 +1,16 @@
+//! placeholder
+
+use std::process::ExitCode;
+
+/// The arguments of `mastersign pki`.
+#[derive(Debug, clap::Args)]
+pub struct Arguments {}
+
+/// Runs `mastersign pki`.
+///
+/// # Errors
+///
+/// Not written yet.
+pub fn run(_arguments: Arguments) -> anyhow::Result<ExitCode> {
+    anyhow::bail!("not written yet")
+}

@@ -1,0 +1,18 @@
+//! `mastersign`: parse the arguments, run the command, report what failed.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use signer::cli::Cli;
+use signer::terminal;
+
+fn main() -> ExitCode {
+    match Cli::parse().run() {
+        Ok(code) => code,
+        Err(error) => {
+            // Nobody is left to tell if standard error is closed.
+            let _ = terminal::note(format_args!("mastersign: {error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
