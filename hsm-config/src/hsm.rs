@@ -276,3 +276,136 @@ const NO_KEY: &str = "the key's CKA_ID is needed: `key_id` in hexadecimal, or `i
                       `mastersign hsm list` prints it";
 const NO_MODULE: &str = "the PKCS#11 module is needed: `module`, or module-path in the URI, or a \
                          `profile` that knows where the module is installed";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::explain;
+
+    const FIELDS: &str = r#"
+        name = "rack-1"
+        module = "/usr/lib/softhsm/libsofthsm2.so"
+        token_serial = "c0ff"
+        key_id = "a0:08"
+    "#;
+
+    fn read(text: &str) -> Result<Hsm, String> {
+        let raw: RawHsm = toml::from_str(text).map_err(|error| explain(text, &error))?;
+        Hsm::try_from(raw).map_err(|error| format!("{error}: {}", error.problem))
+    }
+
+    fn refused(text: &str) -> String {
+        read(text).unwrap_err()
+    }
+
+    #[test]
+    fn fields_and_a_uri_say_the_same() {
+        let by_uri = r#"
+            name = "rack-1"
+            uri = "pkcs11:serial=c0ff;id=%a0%08?module-path=/usr/lib/softhsm/libsofthsm2.so"
+        "#;
+        let hsm = read(FIELDS).unwrap();
+        assert_eq!(read(by_uri), Ok(hsm.clone()));
+        assert_eq!(hsm.pin, PinSource::Locked);
+        assert_eq!(hsm.sign_mechanism, SignMechanism::Raw);
+        assert_eq!(hsm.never_extractable, Strictness::Refuse);
+    }
+
+    #[test]
+    fn a_thing_that_is_said_twice_is_refused() {
+        let uri = "pkcs11:token=t;serial=s;object=o;id=%01?module-path=/m&pin-source=file:/p";
+        for (key, value) in [
+            ("token_serial", r#""a""#),
+            ("token_label", r#""a""#),
+            ("key_id", r#""01""#),
+            ("key_label", r#""a""#),
+            ("module", r#""/a""#),
+            ("pin", r#"{ file = "/a" }"#),
+        ] {
+            let text = format!("name = \"a\"\nuri = \"{uri}\"\n");
+            read(&text).unwrap();
+            let error = refused(&format!("{text}{key} = {value}\n"));
+            assert!(
+                error.contains(&format!("key `{key}`: `uri` says the same")),
+                "{error}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_is_missing_is_named() {
+        let uri = |uri: &str| refused(&format!("name = \"a\"\nuri = \"{uri}\"\n"));
+        assert!(uri("pkcs11:token=t?module-path=/m").contains("key `key_id`: the key's CKA_ID"));
+        assert!(
+            uri("pkcs11:id=%01?module-path=/m").contains("key `token_label`: a token is named")
+        );
+        assert!(
+            uri("pkcs11:token=t;id=%01").contains("key `module`: the PKCS#11 module is needed")
+        );
+        let both = uri("pkcs11:token=t;id=%01?module-path=/m&module-name=n");
+        assert!(both.contains("not both"), "{both}");
+    }
+
+    #[test]
+    fn a_profile_brings_the_module_and_the_session_limit() {
+        let text = "name = \"a\"\nprofile = \"tpm2\"\ntoken_label = \"t\"\nkey_id = \"01\"\n";
+        let path = "/usr/lib/x86_64-linux-gnu/pkcs11/libtpm2_pkcs11.so";
+        assert_eq!(read(text).unwrap().module.path, Path::new(path));
+
+        let text = "name = \"a\"\nprofile = \"yubihsm2\"\nmodule = \"/m.so\"\n\
+                    token_label = \"t\"\nkey_id = \"01\"\n";
+        assert!(read(&format!("{text}sessions = 15\n")).is_ok());
+        let error = refused(&format!("{text}sessions = 16\n"));
+        assert!(error.contains("allows 16 sessions"), "{error}");
+    }
+
+    #[test]
+    fn a_misspelt_key_is_named_with_the_nearest_one() {
+        let error = refused(&format!("{FIELDS}\ntoken_lable = \"hunter2\"\n"));
+        assert!(error.ends_with("did you mean `token_label`?"), "{error}");
+        assert!(
+            error.starts_with("line 7: ") && !error.contains("hunter2"),
+            "{error}"
+        );
+        let error = refused(&format!("{FIELDS}\nsign_mechanism = \"hash\"\n"));
+        assert!(error.ends_with("did you mean `hashed`?"), "{error}");
+        let error = refused(&format!("{FIELDS}\nprofile = \"softhsm\"\n"));
+        assert!(error.contains("did you mean \"softhsm2\"?"), "{error}");
+    }
+
+    #[test]
+    fn a_slot_number_is_no_way_to_name_a_token() {
+        let error = refused(&format!("{FIELDS}\nslot = 0\n"));
+        assert!(error.contains("unknown field `slot`"), "{error}");
+    }
+
+    #[test]
+    fn no_debug_shows_a_secret() {
+        let text = format!(
+            "{FIELDS}\ninit_args = \"password=hunter2\"\n\
+             pin = {{ command = [\"/bin/pin\", \"hunter2\"] }}\n\
+             environment = {{ VENDOR_PASSWORD = \"hunter2\" }}\n"
+        );
+        let raw: RawHsm = toml::from_str(&text).unwrap();
+        let hsm = Hsm::try_from(raw.clone()).unwrap();
+        let shown = format!("{raw:?} {raw:#?} {hsm:?} {hsm:#?}");
+        assert!(!shown.contains("hunter2"), "{shown}");
+
+        let text = "name = \"a\"\nuri = \"pkcs11:token=t?pin-value=hunter2\"\npin = \"hunter2\"\n";
+        let raw: RawHsm = toml::from_str(text).unwrap();
+        let shown = format!("{raw:?}");
+        let error = Hsm::try_from(raw).unwrap_err();
+        let shown = format!("{shown} {error} {error:?} {}", error.problem);
+        assert!(!shown.contains("hunter2"), "{shown}");
+    }
+
+    #[test]
+    fn a_name_fits_a_file_and_a_metric() {
+        for name in ["rack-1", "0", "a.b_c"] {
+            assert!(name.parse::<HsmName>().is_ok(), "{name}");
+        }
+        for name in ["", "Rack", "-a", ".", "a b", "a/b", &"a".repeat(65)] {
+            assert_eq!(name.parse::<HsmName>(), Err(HsmNameError), "{name}");
+        }
+    }
+}

@@ -4,13 +4,14 @@
 //! it, in every diff and in the terminal of whoever edits it. A `pin = "…"` is therefore recognised only to be refused,
 //! and its value is dropped while it is read.
 
-use std::collections::BTreeMap;
+mod raw;
+
 use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
-
+pub use self::raw::RawPin;
+use self::raw::Value;
 use crate::pool::{self, PoolError};
 use crate::suggest::nearest;
 
@@ -111,28 +112,6 @@ impl TryFrom<RawPin> for PinSource {
     }
 }
 
-/// The `pin` key as it stands in the file; what is not a source of ours is dropped while it is read.
-#[derive(Clone, PartialEq, Eq)]
-pub struct RawPin {
-    /// None for anything but a table: an inline PIN.
-    fields: Option<BTreeMap<String, Value>>,
-}
-
-impl fmt::Debug for RawPin {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let keys: Vec<&String> = self.fields.iter().flat_map(BTreeMap::keys).collect();
-        f.debug_struct("RawPin")
-            .field("keys", &keys)
-            .finish_non_exhaustive()
-    }
-}
-
-impl<'de> Deserialize<'de> for RawPin {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(PinVisitor)
-    }
-}
-
 /// Why a `pin` is refused; no variant holds a value.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -196,125 +175,6 @@ pub enum PinError {
         "an environment variable is named by A-Z, a-z, 0-9 and underscore, and does not begin with a digit"
     )]
     Variable,
-}
-
-#[derive(Clone, PartialEq, Eq)]
-enum Value {
-    Flag(bool),
-    List(Vec<String>),
-    Number(i64),
-    Other,
-    Text(String),
-}
-
-impl<'de> Deserialize<'de> for Value {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(ValueVisitor)
-    }
-}
-
-struct PinVisitor;
-
-impl<'de> Visitor<'de> for PinVisitor {
-    type Value = RawPin;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a table with one PIN source")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<RawPin, A::Error> {
-        let mut fields = BTreeMap::new();
-        while let Some(key) = map.next_key::<String>()? {
-            let value = if KEYS.contains(&key.as_str()) {
-                map.next_value::<Value>()?
-            } else {
-                map.next_value::<IgnoredAny>()?;
-                Value::Other
-            };
-            fields.insert(key, value);
-        }
-        Ok(RawPin {
-            fields: Some(fields),
-        })
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<RawPin, A::Error> {
-        while seq.next_element::<IgnoredAny>()?.is_some() {}
-        Ok(INLINE)
-    }
-
-    fn visit_bool<E>(self, _: bool) -> Result<RawPin, E> {
-        Ok(INLINE)
-    }
-
-    fn visit_f64<E>(self, _: f64) -> Result<RawPin, E> {
-        Ok(INLINE)
-    }
-
-    fn visit_i64<E>(self, _: i64) -> Result<RawPin, E> {
-        Ok(INLINE)
-    }
-
-    fn visit_str<E>(self, _: &str) -> Result<RawPin, E> {
-        Ok(INLINE)
-    }
-
-    fn visit_u64<E>(self, _: u64) -> Result<RawPin, E> {
-        Ok(INLINE)
-    }
-}
-
-struct ValueVisitor;
-
-impl<'de> Visitor<'de> for ValueVisitor {
-    type Value = Value;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a text, a number, true or a list of texts")
-    }
-
-    fn visit_bool<E>(self, flag: bool) -> Result<Value, E> {
-        Ok(Value::Flag(flag))
-    }
-
-    fn visit_f64<E>(self, _: f64) -> Result<Value, E> {
-        Ok(Value::Other)
-    }
-
-    fn visit_i64<E>(self, number: i64) -> Result<Value, E> {
-        Ok(Value::Number(number))
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Value, A::Error> {
-        while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
-        Ok(Value::Other)
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Value, A::Error> {
-        let mut list = Vec::new();
-        let mut texts_only = true;
-        while let Some(value) = seq.next_element::<Self::Value>()? {
-            match value {
-                Value::Text(text) => list.push(text),
-                Value::Flag(_) | Value::List(_) | Value::Number(_) | Value::Other => {
-                    texts_only = false;
-                }
-            }
-        }
-        Ok(if texts_only {
-            Value::List(list)
-        } else {
-            Value::Other
-        })
-    }
-
-    fn visit_str<E>(self, text: &str) -> Result<Value, E> {
-        Ok(Value::Text(text.to_owned()))
-    }
-
-    fn visit_u64<E>(self, number: u64) -> Result<Value, E> {
-        Ok(i64::try_from(number).map_or(Value::Other, Value::Number))
-    }
 }
 
 fn command(argv: Vec<String>, deadline: Option<Value>) -> Result<PinSource, PinError> {
@@ -384,17 +244,6 @@ fn hint(nearest: Option<&str>) -> String {
 
 const DEADLINES: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(120));
 const DEFAULT_DEADLINE: Duration = Duration::from_secs(10);
-const INLINE: RawPin = RawPin { fields: None };
-const KEYS: &[&str] = &[
-    "allow",
-    "command",
-    "credential",
-    "deadline",
-    "environment",
-    "fd",
-    "file",
-    "prompt",
-];
 const SOURCES: &[&str] = &[
     "command",
     "credential",
@@ -403,3 +252,124 @@ const SOURCES: &[&str] = &[
     "file",
     "prompt",
 ];
+
+#[cfg(test)]
+mod tests {
+    use serde::Deserialize;
+
+    use super::*;
+
+    #[derive(Debug, Deserialize)]
+    struct Section {
+        pin: RawPin,
+    }
+
+    fn read(pin: &str) -> Result<PinSource, PinError> {
+        let section: Section = toml::from_str(&format!("pin = {pin}")).unwrap();
+        assert!(!format!("{section:?}").contains("hunter2"), "{section:?}");
+        section.pin.try_into()
+    }
+
+    #[test]
+    fn every_source_is_read() {
+        let command = PinSource::Command {
+            argv: vec!["/bin/pin".to_owned(), "--token=a".to_owned()],
+            deadline: Duration::from_secs(2),
+        };
+        let environment = PinSource::Environment {
+            variable: "HSM_PIN".to_owned(),
+        };
+        let credential = PinSource::Credential {
+            name: "hsm-pin".to_owned(),
+        };
+        for (text, source) in [
+            (r#"{ credential = "hsm-pin" }"#, credential),
+            (r#"{ file = "/run/pin" }"#, file("/run/pin").unwrap()),
+            ("{ fd = 3 }", PinSource::Descriptor { fd: 3 }),
+            (
+                r#"{ command = ["/bin/pin", "--token=a"], deadline = "2s" }"#,
+                command,
+            ),
+            ("{ prompt = true }", PinSource::Prompt),
+            (r#"{ environment = "HSM_PIN", allow = true }"#, environment),
+        ] {
+            assert_eq!(read(text), Ok(source), "{text}");
+        }
+    }
+
+    #[test]
+    fn an_inline_pin_is_refused_without_being_repeated() {
+        for text in [
+            r#""hunter2""#,
+            "1234",
+            "12.5",
+            "true",
+            r#"["hunter2"]"#,
+            r#"{ value = "hunter2" }"#,
+            r#"{ hunter = { pin = "hunter2" } }"#,
+            r#"{ file = ["hunter2"] }"#,
+        ] {
+            let error = read(text).unwrap_err();
+            assert!(
+                !format!("{error} {error:?}").contains("hunter2"),
+                "{error:?}"
+            );
+        }
+        assert_eq!(read(r#""hunter2""#), Err(PinError::Inline));
+    }
+
+    #[test]
+    fn a_source_that_cannot_work_is_refused() {
+        let misplaced = |key, of| PinError::Misplaced { key, of };
+        for (text, error) in [
+            ("{ }", PinError::NotOne),
+            (r#"{ file = "/a", credential = "b" }"#, PinError::NotOne),
+            (
+                r#"{ environment = "HSM_PIN" }"#,
+                PinError::EnvironmentNotAllowed,
+            ),
+            (
+                r#"{ environment = "HSM_PIN", allow = false }"#,
+                PinError::EnvironmentNotAllowed,
+            ),
+            (
+                r#"{ environment = "HSM PIN", allow = true }"#,
+                PinError::Variable,
+            ),
+            (r#"{ file = "pin" }"#, PinError::NotAbsolute),
+            (
+                r#"{ file = "/a", deadline = "1s" }"#,
+                misplaced("deadline", "command"),
+            ),
+            (
+                r#"{ file = "/a", allow = true }"#,
+                misplaced("allow", "environment"),
+            ),
+            ("{ command = [] }", PinError::NoCommand),
+            (r#"{ command = ["cat"] }"#, PinError::NotAbsolute),
+            (r#"{ credential = "../pin" }"#, PinError::Credential),
+            ("{ fd = 0 }", PinError::Descriptor),
+            ("{ fd = 4294967299 }", PinError::Descriptor),
+        ] {
+            assert_eq!(read(text), Err(error), "{text}");
+        }
+        assert!(matches!(
+            read(r#"{ command = "cat /run/pin" }"#),
+            Err(PinError::Type { .. })
+        ));
+        assert!(matches!(
+            read(r#"{ command = ["/bin/pin"], deadline = "3m" }"#),
+            Err(PinError::Deadline(PoolError::OutOfBounds { .. }))
+        ));
+        assert!(matches!(
+            read(r#"{ credentail = "pin" }"#),
+            Err(PinError::Unknown { nearest: Some(near), .. }) if near == "credential"
+        ));
+    }
+
+    #[test]
+    fn the_arguments_of_a_command_are_not_in_debug() {
+        let source = read(r#"{ command = ["/bin/pin", "hunter2"] }"#).unwrap();
+        assert!(!format!("{source:?}").contains("hunter2"));
+    }
+}
