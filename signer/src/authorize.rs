@@ -13,6 +13,8 @@ mod operators;
 mod permit;
 mod proof;
 mod statement;
+#[cfg(test)]
+pub(crate) mod testing;
 
 pub use certificate::CertificateError;
 pub use checked::CheckedStatement;
