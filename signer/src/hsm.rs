@@ -34,6 +34,7 @@ mod shared;
 mod start;
 pub mod status;
 mod supervisor;
+pub mod token;
 
 pub use latch::{LatchError, LatchKey, PinLatch};
 pub use pool::Pool;
