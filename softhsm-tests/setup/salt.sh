@@ -6,6 +6,7 @@
 # A finished environment is kept and found again by the next clone. One without its marker file was interrupted and is
 # made anew at the same place (a virtual environment can't be moved: its scripts name the path). Needs python3 >= 3.9
 # with venv and PyPI; no compiler. Usage: salt.sh [VERSION ...]; without a version, all that the suite runs.
+# salt.sh --list only says which those are.
 set -euo pipefail
 
 default_versions=(3006.30 3007.17 3008.5) # the same list is in softhsm-tests/src/salt/version.rs
@@ -53,6 +54,11 @@ install_salt() {
     fi
     echo "recipe $recipe" >"$home/.complete"
 }
+
+if [[ "${1:-}" == --list ]]; then
+    echo "${default_versions[*]}"
+    exit 0
+fi
 
 mkdir -p "$cache"
 exec 9>"$cache/salt.lock"
