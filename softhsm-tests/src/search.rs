@@ -162,7 +162,7 @@ mod tests {
         let forms: [(&str, Vec<u8>); 6] = [
             ("PKCS#1 PEM", pem.clone().into_bytes()),
             ("PKCS#8 PEM", pkey.private_key_to_pem_pkcs8().unwrap()),
-            ("JSON", format!("{{\"k\":{:?}}}", pem).into_bytes()),
+            ("JSON", format!("{{\"k\":{pem:?}}}").into_bytes()),
             (
                 "PKCS#1 DER in the middle",
                 [b"abc", &key.private_key_to_der().unwrap()[..], b"x"].concat(),
@@ -176,7 +176,7 @@ mod tests {
         ];
         for (form, bytes) in forms {
             let directory = tempfile::tempdir().unwrap();
-            std::fs::write(directory.path().join("harmless.txt"), bytes).unwrap();
+            fs::write(directory.path().join("harmless.txt"), bytes).unwrap();
             let report = for_private_key(&modulus, &[directory.path()]).unwrap();
             assert!(!report.found.is_empty(), "{form}");
         }
@@ -206,7 +206,7 @@ mod tests {
         let other = Rsa::generate(2048).unwrap();
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("master.pem");
-        std::fs::write(&path, other.private_key_to_pem().unwrap()).unwrap();
+        fs::write(&path, other.private_key_to_pem().unwrap()).unwrap();
         let report = for_private_key(&key.n().to_vec(), &[directory.path()]).unwrap();
         assert_eq!((report.found.len(), report.other_keys), (0, vec![path]));
     }
