@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
+use minion::verify::{Algorithm, PublicKey};
 
 /// The journal of one token.
 #[derive(Clone, Debug)]
@@ -35,7 +36,33 @@ impl Counts {
         Ok(self
             .text()?
             .lines()
-            .filter(|line| line.split(' ').skip(2).eq(["call", function]))
+            .filter(|line| line.split(' ').skip(2).take(2).eq(["call", function]))
+            .count())
+    }
+
+    /// How often the token was asked to sign this message with this algorithm. The trial signatures
+    /// and probes of the service are about another message, its own public key.
+    ///
+    /// # Errors
+    ///
+    /// As [`Counts::calls`].
+    pub fn signatures(&self, algorithm: Algorithm, message: &PublicKey) -> Result<usize> {
+        let data = hex(&algorithm.digest_info(message.canonical().as_bytes()));
+        let text = self.text()?;
+        Ok(signed(&text).filter(|found| *found == data).count())
+    }
+
+    /// How often the token was asked to sign anything but this key with either algorithm: with the
+    /// signing key's own public half, everything that is not a trial signature or a probe.
+    ///
+    /// # Errors
+    ///
+    /// As [`Counts::calls`].
+    pub fn signatures_but_over(&self, own: &PublicKey) -> Result<usize> {
+        let own = Algorithm::ALL.map(|it| hex(&it.digest_info(own.canonical().as_bytes())));
+        let text = self.text()?;
+        Ok(signed(&text)
+            .filter(|found| !own.iter().any(|own| own == found))
             .count())
     }
 
@@ -51,4 +78,17 @@ impl Counts {
         fs::read_to_string(&self.journal)
             .with_context(|| format!("failed to read {}", self.journal.display()))
     }
+}
+
+/// What was handed to each `C_Sign`, in hexadecimal.
+fn signed(journal: &str) -> impl Iterator<Item = &str> {
+    journal.lines().filter_map(|line| {
+        let mut words = line.split(' ').skip(2);
+        (words.next() == Some("call") && words.next() == Some("C_Sign"))
+            .then(|| words.next().unwrap_or_default())
+    })
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -17,3 +17,4 @@ pub mod counts;
 pub mod process;
 pub mod salt;
 pub mod search;
+pub mod token;

@@ -6,6 +6,7 @@
 #![expect(non_snake_case, reason = "the names are PKCS#11's")]
 
 use std::ffi::c_void;
+use std::slice;
 
 use cryptoki_sys::{
     CK_ATTRIBUTE, CK_BBOOL, CK_BYTE, CK_FLAGS, CK_FUNCTION_LIST, CK_INFO, CK_MECHANISM,
@@ -16,9 +17,19 @@ use cryptoki_sys::{
 
 use crate::State;
 
+/// What the journal says of a call: the function's name, or a description that begins with it.
+macro_rules! event {
+    ($name:ident) => {
+        stringify!($name)
+    };
+    ($name:ident $described:expr) => {
+        &$described
+    };
+}
+
 macro_rules! forward {
     ($(
-        $name:ident($($argument:ident: $type:ty),*) $(when $condition:expr => $other:literal)?;
+        $name:ident($($argument:ident: $type:ty),*) $(as $described:expr)?;
     )*) => {
         /// The list, with our function in every place.
         pub(crate) fn list() -> CK_FUNCTION_LIST {
@@ -32,9 +43,7 @@ macro_rules! forward {
         $(
             unsafe extern "C" fn $name($($argument: $type),*) -> CK_RV {
                 let Some(state) = State::get() else { return CKR_GENERAL_ERROR };
-                let name = stringify!($name);
-                $(let name = if $condition { $other } else { name };)?
-                state.pass(name, |real| match real.$name {
+                state.pass(event!($name $($described)?), |real| match real.$name {
                     // SAFETY: the arguments are the caller's own, unchanged, for the function that
                     // it called.
                     Some(function) => unsafe { function($($argument),*) },
@@ -113,7 +122,7 @@ forward! {
     C_SignInit(a: CK_SESSION_HANDLE, b: *mut CK_MECHANISM, c: CK_OBJECT_HANDLE);
     C_Sign(
         a: CK_SESSION_HANDLE, b: *mut CK_BYTE, c: CK_ULONG, d: *mut CK_BYTE, e: *mut CK_ULONG
-    ) when d.is_null() => "C_Sign(size)";
+    ) as sign_event(b, c, d);
     C_SignUpdate(a: CK_SESSION_HANDLE, b: *mut CK_BYTE, c: CK_ULONG);
     C_SignFinal(a: CK_SESSION_HANDLE, b: *mut CK_BYTE, c: *mut CK_ULONG);
     C_SignRecoverInit(a: CK_SESSION_HANDLE, b: *mut CK_MECHANISM, c: CK_OBJECT_HANDLE);
@@ -165,4 +174,25 @@ forward! {
     C_GetFunctionStatus(a: CK_SESSION_HANDLE);
     C_CancelFunction(a: CK_SESSION_HANDLE);
     C_WaitForSlotEvent(a: CK_FLAGS, b: *mut CK_SLOT_ID, c: *mut c_void);
+}
+
+/// Says what a `C_Sign` is: one without a buffer only asks for the length and signs nothing; of any
+/// other the journal gets the beginning of what is signed, which holds the whole `DigestInfo`, so
+/// that a test can tell the signature that it caused from a probe.
+fn sign_event(data: *const CK_BYTE, length: CK_ULONG, signature: *const CK_BYTE) -> String {
+    if signature.is_null() {
+        return "C_Sign(size)".to_owned();
+    }
+    let length = usize::try_from(length).unwrap_or(0).min(64);
+    if data.is_null() || length == 0 {
+        return "C_Sign".to_owned();
+    }
+    // SAFETY: C_Sign takes `length` readable bytes at `data` (PKCS#11 v2.40, section 5.11), and no
+    // more are read.
+    let data = unsafe { slice::from_raw_parts(data, length) };
+    let mut event = "C_Sign ".to_owned();
+    for byte in data {
+        event.push_str(&format!("{byte:02x}"));
+    }
+    event
 }

@@ -24,11 +24,12 @@ impl Journal {
             .map_err(|error| format!("cannot open {}: {error}", path.display()))
     }
 
-    pub(crate) fn called(&self, name: &str) {
-        self.line(&format!("call {name}"));
+    pub(crate) fn called(&self, event: &str) {
+        self.line(&format!("call {event}"));
     }
 
-    pub(crate) fn returned(&self, name: &str, answer: CK_RV) {
+    pub(crate) fn returned(&self, event: &str, answer: CK_RV) {
+        let name = event.split(' ').next().unwrap_or_default();
         self.line(&format!("done {name} {answer:#010x}"));
     }
 

@@ -17,7 +17,7 @@
 //! environment is the only thing that a loaded module is handed by everyone alike.
 #![expect(
     unsafe_code,
-    reason = "a PKCS#11 module is a C interface: exported functions, the caller's pointers, a library"
+    reason = "a PKCS#11 module is C: exported functions, the caller's pointers, a library"
 )]
 
 mod forward;
@@ -85,10 +85,10 @@ impl State {
     }
 
     /// One call: written down, made, and its result written down.
-    fn pass(&self, name: &str, call: impl FnOnce(&CK_FUNCTION_LIST) -> CK_RV) -> CK_RV {
-        self.journal.called(name);
+    fn pass(&self, event: &str, call: impl FnOnce(&CK_FUNCTION_LIST) -> CK_RV) -> CK_RV {
+        self.journal.called(event);
         let answer = call(&self.real);
-        self.journal.returned(name, answer);
+        self.journal.returned(event, answer);
         answer
     }
 }
