@@ -14,7 +14,10 @@
 
 pub mod binaries;
 pub mod counts;
+pub mod people;
+pub mod pki;
 pub mod process;
 pub mod salt;
 pub mod search;
+pub mod service;
 pub mod token;

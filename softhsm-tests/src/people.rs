@@ -1,12 +1,13 @@
 //! Who talks to the service in a test: masters that want a signature, operators that decide.
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use minion::verify::{Algorithm, KeyHash, PublicKey};
 use openssl::pkey::{PKey, Private};
 use openssl::rsa::Rsa;
 use signer::authorize::{MasterId, Proof, Purpose, SignedStatement, Statement, Verb};
-use signer::client::{self, Client, Credentials, Put};
+use signer::client::{Client, Credentials, Put};
 use signer::clock::{Clock, SystemClock};
+use uuid::Uuid;
 
 use crate::pki::{Papers, master_id};
 use crate::service::Service;
@@ -62,7 +63,7 @@ impl Master {
     /// # Errors
     ///
     /// What the service, or the way to it, says against it.
-    pub async fn put(&self, client: &Client, algorithm: Algorithm) -> Result<Put, client::Error> {
+    pub async fn put(&self, client: &Client, algorithm: Algorithm) -> Result<Put> {
         let store = client.signing_keys().await?.store;
         self.put_for(client, store, algorithm).await
     }
@@ -72,12 +73,76 @@ impl Master {
     /// # Errors
     ///
     /// As [`Master::put`].
-    pub async fn put_for(
+    pub async fn put_for(&self, client: &Client, store: Uuid, algorithm: Algorithm) -> Result<Put> {
+        let proof = Proof {
+            purpose: Purpose::Put,
+            store,
+            client_key: self.credentials.client_key(),
+            key: self.public.hash(),
+            master: self.id()?.clone(),
+            time: SystemClock.now(),
+        };
+        let signature = proof.sign(&self.key)?;
+        let put = client.put_signature(&self.public, Some(algorithm), proof.time, &signature);
+        Ok(put.await?)
+    }
+}
+
+/// Somebody who signs statements.
+#[derive(Debug)]
+pub struct Operator(Credentials);
+
+impl Operator {
+    /// Whoever holds these papers; whether the service believes them is the service's business.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the papers can't be read.
+    pub fn new(papers: &Papers) -> Result<Self> {
+        Ok(Self(papers.read()?))
+    }
+
+    /// A connection to the service.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the HTTP client can't be made.
+    pub fn connect(&self, service: &Service) -> Result<Client> {
+        Ok(Client::new(&service.url(), &self.0)?)
+    }
+
+    /// Signs a statement and sends nothing.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the papers' key is of the wrong kind.
+    pub fn sign(&self, statement: &Statement) -> Result<SignedStatement> {
+        let key = self.0.private_key()?;
+        Ok(SignedStatement::sign(statement, &key, self.0.certificate_pem())?)
+    }
+
+    /// Signs the decision that comes next for this master and hands it in.
+    ///
+    /// # Errors
+    ///
+    /// What the service says against it.
+    pub async fn decide(
         &self,
         client: &Client,
-        store: uuid::Uuid,
-        algorithm: Algorithm,
-    ) -> Result<Put, client::Error> {
-        todo!()
+        verb: Verb,
+        id: &MasterId,
+        key: Option<KeyHash>,
+    ) -> Result<SignedStatement> {
+        let statement = Statement {
+            verb,
+            store: client.signing_keys().await?.store,
+            master: id.clone(),
+            key,
+            generation: client.master(id).await?.generation.saturating_add(1),
+            time: SystemClock.now(),
+        };
+        let signed = self.sign(&statement)?;
+        client.post_statement(id, &signed).await?;
+        Ok(signed)
     }
 }
