@@ -1,1 +1,3 @@
-//! placeholder
+//! x
+
+pub mod salt_config;
