@@ -185,3 +185,120 @@ fn fresh(time: Timestamp, now: Timestamp) -> Result<(), ProofError> {
         },
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::authorize::testing::MasterKey;
+
+    fn proof(key: &MasterKey) -> Proof {
+        Proof {
+            purpose: Purpose::Put,
+            store: Uuid::from_u128(0x0123_4567_89ab_4def_8123_4567_89ab_cdef),
+            client_key: [0xab; 32],
+            key: key.public.hash(),
+            master: "m1.example".parse().unwrap(),
+            time: at("2026-11-22T02:25:06Z"),
+        }
+    }
+
+    fn at(time: &str) -> Timestamp {
+        time.parse().unwrap()
+    }
+
+    #[test]
+    fn the_text_is_seven_lines() {
+        let key = MasterKey::generate();
+        let expected = format!(
+            "mastersign-proof-v1\nput\n01234567-89ab-4def-8123-456789abcdef\n{}\n{}\nm1.example\n\
+             2026-11-22T02:25:06Z\n",
+            "ab".repeat(32),
+            key.public.hash()
+        );
+        assert_eq!(proof(&key).to_string(), expected);
+    }
+
+    #[test]
+    fn the_holder_of_the_key_proves_it() {
+        let key = MasterKey::generate();
+        let proof = proof(&key);
+        let signature = proof.sign(&key.private).unwrap();
+        proof.verify(&key.public, &signature, proof.time).unwrap();
+    }
+
+    #[test]
+    fn a_proof_is_for_one_purpose_store_tls_key_key_master_and_time() {
+        let (key, other) = (MasterKey::generate(), MasterKey::generate());
+        let made = proof(&key);
+        let signature = made.sign(&key.private).unwrap();
+        for wanted in [
+            Proof {
+                purpose: Purpose::Join,
+                ..made.clone()
+            },
+            Proof {
+                purpose: Purpose::Renew,
+                ..made.clone()
+            },
+            Proof {
+                purpose: Purpose::Request,
+                ..made.clone()
+            },
+            Proof {
+                store: Uuid::from_u128(1),
+                ..made.clone()
+            },
+            Proof {
+                client_key: [0xac; 32],
+                ..made.clone()
+            },
+            Proof {
+                key: other.public.hash(),
+                ..made.clone()
+            },
+            Proof {
+                master: "m2".parse().unwrap(),
+                ..made.clone()
+            },
+            Proof {
+                time: at("2026-11-22T02:25:07Z"),
+                ..made.clone()
+            },
+        ] {
+            let expected = wanted.to_string();
+            assert_eq!(
+                wanted.verify(&key.public, &signature, made.time),
+                Err(ProofError::Signature { expected }),
+            );
+        }
+    }
+
+    #[test]
+    fn another_key_proves_nothing() {
+        let (key, other) = (MasterKey::generate(), MasterKey::generate());
+        let proof = proof(&key);
+        let by_other = proof.sign(&other.private).unwrap();
+        proof
+            .verify(&key.public, &by_other, proof.time)
+            .unwrap_err();
+        let signature = proof.sign(&key.private).unwrap();
+        proof
+            .verify(&other.public, &signature, proof.time)
+            .unwrap_err();
+        proof.verify(&key.public, &[], proof.time).unwrap_err();
+    }
+
+    #[test]
+    fn ten_minutes_off_is_fresh_and_a_second_more_is_named() {
+        let key = MasterKey::generate();
+        let proof = proof(&key);
+        let signature = proof.sign(&key.private).unwrap();
+        let verify = |now: &str| proof.verify(&key.public, &signature, at(now));
+        verify("2026-11-22T02:35:06Z").unwrap();
+        verify("2026-11-22T02:15:06Z").unwrap();
+        let late = verify("2026-11-22T02:35:07Z").unwrap_err().to_string();
+        assert!(late.contains("601 seconds behind"), "{late}");
+        let early = verify("2026-11-22T02:15:05Z").unwrap_err().to_string();
+        assert!(early.contains("601 seconds ahead of"), "{early}");
+    }
+}
