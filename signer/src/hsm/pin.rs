@@ -4,7 +4,7 @@
 //! fetched could be fetched by that code too. `hsm_config` only describes the sources, so that a configuration can be
 //! checked by anybody who may not see the PIN.
 
-use std::fs::{File, OpenOptions};
+use std::fs::OpenOptions;
 use std::io::{self, Read};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
@@ -82,7 +82,9 @@ pub enum Error {
     #[error("no PIN source is configured")]
     Locked,
     /// The service was not started by systemd with credentials.
-    #[error("CREDENTIALS_DIRECTORY is not set; the unit needs LoadCredential= or LoadCredentialEncrypted=")]
+    #[error(
+        "CREDENTIALS_DIRECTORY is not set; the unit needs LoadCredential= or LoadCredentialEncrypted="
+    )]
     NoCredentials,
     /// A directory, a pipe or a device.
     #[error("the PIN file {path} is not a regular file")]
@@ -102,7 +104,9 @@ pub enum Error {
         owner: u32,
     },
     /// Others can read it.
-    #[error("the PIN file {path} has mode {mode:04o}; chmod 0400 it: nobody but its owner may read it")]
+    #[error(
+        "the PIN file {path} has mode {mode:04o}; chmod 0400 it: nobody but its owner may read it"
+    )]
     Permissions {
         /// Which.
         path: PathBuf,
@@ -112,6 +116,9 @@ pub enum Error {
     /// The terminal did not answer.
     #[error("failed to ask for the PIN on the terminal")]
     Prompt(#[source] io::Error),
+    /// The thread that reads did not start.
+    #[error("failed to start the thread that reads the PIN")]
+    Thread(#[source] io::Error),
     /// No token has such a long PIN.
     #[error("the PIN source holds more than {LONGEST} bytes")]
     TooLong,
@@ -178,9 +185,7 @@ fn file(path: &Path, guard: Guard) -> Result<SecretString, Error> {
         .map_err(failed)?;
     check(path, &file.metadata().map_err(failed)?, guard)?;
     let mut content = Zeroizing::new(Vec::with_capacity(LONGEST.saturating_add(2)));
-    bounded(file)
-        .read_to_end(&mut content)
-        .map_err(failed)?;
+    bounded(file).read_to_end(&mut content).map_err(failed)?;
     trimmed(content)
 }
 
@@ -263,7 +268,10 @@ mod tests {
         for mode in [0o440, 0o404, 0o620, 0o602, 0o410, 0o401] {
             let path = written(directory.path(), b"1234", mode);
             let refused = read_file(&path);
-            assert!(matches!(refused, Err(Error::Permissions { .. })), "{mode:o}");
+            assert!(
+                matches!(refused, Err(Error::Permissions { .. })),
+                "{mode:o}"
+            );
         }
     }
 
