@@ -34,6 +34,8 @@ mod shared;
 mod start;
 pub mod status;
 mod supervisor;
+pub mod token;
+pub mod worker;
 
 pub use latch::{LatchError, LatchKey, PinLatch};
 pub use pool::Pool;
