@@ -83,6 +83,7 @@ impl Issued {
 }
 
 /// A master's RSA key pair.
+#[derive(Debug)]
 pub(crate) struct MasterKey {
     pub(crate) private: PKey<Private>,
     pub(crate) public: Arc<PublicKey>,
