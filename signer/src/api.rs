@@ -23,7 +23,6 @@ use crate::tls::peer::Peer;
 use problem::{Kind, Problem};
 
 /// Builds the router; the server puts a [`Peer`] into the extensions of every request.
-#[must_use]
 pub fn router(service: Arc<Service>) -> Router {
     Router::new()
         .route("/v1/masters", get(masters::index))
@@ -51,12 +50,10 @@ async fn identified(request: Request, next: Next) -> Response {
     next.run(request).await
 }
 
-#[expect(clippy::unused_async, reason = "axum's handlers are async")]
 async fn no_such_path() -> Problem {
     Problem::new(Kind::NotFound, "the API has no such path")
 }
 
-#[expect(clippy::unused_async, reason = "axum's handlers are async")]
 async fn no_such_method() -> Problem {
     Problem::new(
         Kind::MethodNotAllowed,

@@ -1,5 +1,4 @@
 //! A throw-away operators' CA, its admins, and masters' keys, for the tests of this crate.
-#![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 use std::sync::Arc;
 
