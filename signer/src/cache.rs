@@ -1,1 +1,228 @@
-//! placeholder
+//! Signatures ready to be sent, and one flight per missing one.
+//!
+//! Many masters' processes ask at the same moment, typically after a restart, and the HSM is the slowest part of the
+//! path. Whoever asks first starts the work, everybody else waits for it. The work is a task of its own: a caller that
+//! goes away gives up the wait, not the work, since the next caller would only start it again. A failure is told to all
+//! who waited for that flight and then forgotten.
+//!
+//! The cache decides nothing about who may have an entry: callers authorize before they ask, each time.
+
+use std::fmt;
+use std::future::Future;
+use std::sync::Arc;
+
+use minion::verify::{Algorithm, KeyHash};
+use tokio_util::task::TaskTracker;
+
+/// What names a signature.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Key {
+    /// The key that signs.
+    pub signing_key: KeyHash,
+    /// How it signs.
+    pub algorithm: Algorithm,
+    /// The key that is signed.
+    pub key: KeyHash,
+}
+
+/// The cache of `V`, which is cheap to clone.
+pub struct Cache<V> {
+    entries: moka::future::Cache<Key, V>,
+    flights: TaskTracker,
+}
+
+impl<V: Clone + Send + Sync + 'static> Cache<V> {
+    /// Makes an empty cache.
+    #[must_use]
+    pub fn new() -> Self {
+        Self {
+            entries: moka::future::Cache::new(ENTRIES),
+            flights: TaskTracker::new(),
+        }
+    }
+
+    /// The entry, if there is one.
+    pub async fn get(&self, key: &Key) -> Option<V> {
+        self.entries.get(key).await
+    }
+
+    /// Puts an entry that was made elsewhere.
+    pub async fn insert(&self, key: Key, value: V) {
+        self.entries.insert(key, value).await;
+    }
+
+    /// The entry; if there is none, what `work` makes of it, unless somebody's work for the same key is under way already.
+    ///
+    /// # Errors
+    ///
+    /// The error of the work that was waited for, which may be another caller's.
+    pub async fn get_or_make<E, W>(&self, key: Key, work: W) -> Result<Found<V>, Failure<E>>
+    where
+        E: Send + Sync + 'static,
+        W: Future<Output = Result<V, E>> + Send + 'static,
+    {
+        if let Some(value) = self.get(&key).await {
+            return Ok(Found { value, made: false });
+        }
+        let entries = self.entries.clone();
+        let flight = async move {
+            let mut made = false;
+            let entry = entries.try_get_with(key, async {
+                let value = work.await?;
+                made = true;
+                Ok(value)
+            });
+            let value = entry.await?;
+            Ok(Found { value, made })
+        };
+        match self.flights.spawn(flight).await {
+            Ok(found) => found.map_err(Failure::Work),
+            Err(_) => Err(Failure::Died),
+        }
+    }
+
+    /// Waits until all work that was started has ended.
+    pub async fn close(&self) {
+        self.flights.close();
+        self.flights.wait().await;
+    }
+}
+
+impl<V> fmt::Debug for Cache<V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Cache")
+            .field("flights", &self.flights.len())
+            .finish_non_exhaustive()
+    }
+}
+
+impl<V: Clone + Send + Sync + 'static> Default for Cache<V> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// An entry, and where it came from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Found<V> {
+    /// The entry.
+    pub value: V,
+    /// Whether this caller's own work made it.
+    pub made: bool,
+}
+
+/// Why there is no entry.
+#[derive(Debug)]
+pub enum Failure<E> {
+    /// The task ended without an answer: it panicked, or the program is ending.
+    Died,
+    /// The work failed; everybody who waited for it sees the same error.
+    Work(Arc<E>),
+}
+
+/// A signature with its prepared answers takes about 3 KiB; what is pushed out is read from the store again.
+const ENTRIES: u64 = 10_000;
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use tokio::sync::{Notify, oneshot};
+
+    use super::*;
+
+    const KEY: Key = Key {
+        signing_key: KeyHash::new([1; 32]),
+        algorithm: Algorithm::Sha1,
+        key: KeyHash::new([2; 32]),
+    };
+
+    #[tokio::test]
+    async fn a_thousand_callers_share_one_flight() {
+        let cache = Arc::new(Cache::new());
+        let count = Arc::new(AtomicUsize::new(0));
+        let gate = Arc::new(Notify::new());
+        let callers: Vec<_> = (0..1000)
+            .map(|_| {
+                let (cache, count, gate) =
+                    (Arc::clone(&cache), Arc::clone(&count), Arc::clone(&gate));
+                tokio::spawn(async move {
+                    let work = async move {
+                        count.fetch_add(1, Ordering::SeqCst);
+                        gate.notified().await;
+                        Ok::<_, ()>(7)
+                    };
+                    cache.get_or_make(KEY, work).await.unwrap()
+                })
+            })
+            .collect();
+        while cache.flights.len() < 1000 {
+            tokio::task::yield_now().await;
+        }
+        gate.notify_one();
+        let mut made = 0;
+        for caller in callers {
+            let found = caller.await.unwrap();
+            assert_eq!(found.value, 7);
+            made += usize::from(found.made);
+        }
+        assert_eq!((count.load(Ordering::SeqCst), made), (1, 1));
+    }
+
+    #[tokio::test]
+    async fn a_caller_that_leaves_does_not_end_the_work() {
+        let cache = Arc::new(Cache::new());
+        let (started, has_started) = oneshot::channel();
+        let (finish, may_finish) = oneshot::channel();
+        let work = async move {
+            started.send(()).unwrap();
+            may_finish.await.unwrap();
+            Ok::<_, ()>(7)
+        };
+        let caller = tokio::spawn({
+            let cache = Arc::clone(&cache);
+            async move { cache.get_or_make(KEY, work).await.map(|found| found.value) }
+        });
+        has_started.await.unwrap();
+        caller.abort();
+        assert!(caller.await.unwrap_err().is_cancelled());
+        finish.send(()).unwrap();
+        cache.close().await;
+        assert_eq!(cache.get(&KEY).await, Some(7));
+    }
+
+    #[tokio::test]
+    async fn a_failure_is_told_and_forgotten() {
+        let cache = Cache::new();
+        let failed = cache
+            .get_or_make(KEY, async { Err::<i32, _>("no HSM") })
+            .await;
+        assert!(matches!(failed, Err(Failure::Work(error)) if *error == "no HSM"));
+        assert_eq!(cache.get(&KEY).await, None);
+        let found = cache
+            .get_or_make(KEY, async { Ok::<_, ()>(7) })
+            .await
+            .unwrap();
+        assert_eq!(
+            found,
+            Found {
+                value: 7,
+                made: true
+            }
+        );
+    }
+
+    #[tokio::test]
+    async fn work_that_panics_takes_nobody_with_it() {
+        let cache = Cache::<i32>::new();
+        let died = cache
+            .get_or_make(KEY, async { panic!("on purpose") as Result<i32, ()> })
+            .await;
+        assert!(matches!(died, Err(Failure::Died)));
+        let found = cache
+            .get_or_make(KEY, async { Ok::<_, ()>(7) })
+            .await
+            .unwrap();
+        assert_eq!(found.value, 7);
+    }
+}

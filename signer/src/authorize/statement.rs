@@ -3,6 +3,8 @@
 //! The decision is a text of seven lines under the operator's own key, so that neither a row in the database nor a
 //! captured web process can make one. The service and the HSM worker check it with the same function.
 
+mod sign;
+
 use std::fmt;
 use std::str::FromStr;
 
@@ -12,6 +14,8 @@ use uuid::Uuid;
 
 use super::MasterId;
 use crate::clock::Timestamp;
+
+pub use sign::SignError;
 
 /// What an operator decides about a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -146,6 +150,18 @@ pub enum StatementError {
     /// Not the seven lines of a statement.
     #[error("the text is not a mastersign-statement-v1")]
     Malformed,
+    /// A good statement, but none that accepts a key.
+    #[error("the statement is not an acceptance")]
+    NotAnAcceptance,
+    /// An acceptance of another key.
+    #[error("the statement accepts another key")]
+    OtherKey,
+    /// A statement for another installation.
+    #[error("the statement is for the store {named}, which is another one")]
+    OtherStore {
+        /// The store that the statement names.
+        named: Uuid,
+    },
     /// The signature is not by the certificate's key over this text.
     #[error("the statement's signature does not verify under its certificate")]
     Signature,

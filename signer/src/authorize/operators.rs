@@ -1,0 +1,454 @@
+//! The operators' CA, and the check of what its admins signed.
+//!
+//! A statement is judged at the time that it names, because it must go on counting when the certificate has run out:
+//! accepted masters do not become unaccepted because an admin renewed a certificate. So nothing here asks for the time.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use minion::verify::KeyHash;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, TrustAnchor, UnixTime};
+use sha2::{Digest, Sha256};
+use uuid::Uuid;
+use webpki::{EndEntityCert, KeyUsage};
+use x509_parser::prelude::{FromDer, X509Certificate};
+
+use super::{
+    CheckedStatement, Identity, OperatorRole, SignedStatement, Statement, StatementError, Verb,
+};
+use crate::clock::Timestamp;
+
+/// The certificate authority whose admins decide about masters.
+///
+/// It remembers the certificates that it found good, since an HSM worker asks about the same few for every signature.
+pub struct OperatorsCa {
+    anchors: Vec<TrustAnchor<'static>>,
+    known: Mutex<HashMap<String, Arc<AdminCertificate>>>,
+}
+
+impl OperatorsCa {
+    /// Reads one or more CA certificates in PEM; more than one while a CA is being replaced.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the file holds no certificate, or one that cannot be a trust anchor.
+    pub fn from_pem(pem: &[u8]) -> Result<Self, OperatorsCaError> {
+        let anchors = CertificateDer::pem_slice_iter(pem)
+            .map(|certificate| {
+                let certificate = certificate.map_err(|_| OperatorsCaError::Pem)?;
+                let anchor = webpki::anchor_from_trusted_cert(&certificate)
+                    .map_err(OperatorsCaError::Anchor)?;
+                Ok(anchor.to_owned())
+            })
+            .collect::<Result<Vec<_>, _>>()?;
+        if anchors.is_empty() {
+            return Err(OperatorsCaError::Empty);
+        }
+        Ok(Self {
+            anchors,
+            known: Mutex::default(),
+        })
+    }
+
+    /// Checks that an admin under this CA signed the statement, with a certificate that was valid at its time.
+    ///
+    /// # Errors
+    ///
+    /// Says what is wrong with the text, the certificate or the signature; none is worth a retry with the same bytes.
+    pub fn check(&self, signed: &SignedStatement) -> Result<CheckedStatement, StatementError> {
+        let statement: Statement = signed.statement.parse()?;
+        let admin = self.admin_certificate(&signed.certificate, statement.time)?;
+        let signature = STANDARD
+            .decode(&signed.signature)
+            .map_err(|_| StatementError::Signature)?;
+        EndEntityCert::try_from(&admin.der)
+            .and_then(|certificate| {
+                certificate.verify_signature(
+                    webpki::aws_lc_rs::ECDSA_P256_SHA256,
+                    signed.statement.as_bytes(),
+                    &signature,
+                )
+            })
+            .map_err(|_| StatementError::Signature)?;
+        Ok(CheckedStatement::new(
+            statement,
+            signed.clone(),
+            admin.name.clone(),
+            admin.hash,
+        ))
+    }
+
+    /// Checks that the statement is an admin's acceptance of this key in this store.
+    ///
+    /// # Errors
+    ///
+    /// As [`check`](Self::check); also if the statement is good but says something else.
+    pub fn check_acceptance(
+        &self,
+        signed: &SignedStatement,
+        store: Uuid,
+        key: KeyHash,
+    ) -> Result<CheckedStatement, StatementError> {
+        let checked = self.check(signed)?;
+        let statement = checked.statement();
+        if statement.verb != Verb::Accept {
+            return Err(StatementError::NotAnAcceptance);
+        }
+        if statement.store != store {
+            return Err(StatementError::OtherStore {
+                named: statement.store,
+            });
+        }
+        if statement.key != Some(key) {
+            return Err(StatementError::OtherKey);
+        }
+        Ok(checked)
+    }
+
+    fn admin_certificate(
+        &self,
+        pem: &str,
+        time: Timestamp,
+    ) -> Result<Arc<AdminCertificate>, StatementError> {
+        let known = self.known().get(pem).cloned();
+        if let Some(admin) = known.filter(|admin| admin.is_valid_at(time)) {
+            return Ok(admin);
+        }
+        let admin = AdminCertificate::verify(pem, time, &self.anchors)
+            .map(Arc::new)
+            .map_err(|reason| StatementError::Certificate { reason })?;
+        let mut known = self.known();
+        if known.len() >= KNOWN_CERTIFICATES {
+            known.clear();
+        }
+        known.insert(pem.to_owned(), Arc::clone(&admin));
+        Ok(admin)
+    }
+
+    fn known(&self) -> std::sync::MutexGuard<'_, HashMap<String, Arc<AdminCertificate>>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for OperatorsCa {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OperatorsCa")
+            .field("anchors", &self.anchors.len())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Why a file is not the operators' CA.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum OperatorsCaError {
+    /// A certificate that cannot be a trust anchor.
+    #[error("a certificate in the operators' CA file cannot be a trust anchor")]
+    Anchor(#[source] webpki::Error),
+    /// No certificate at all.
+    #[error("the operators' CA file holds no PEM certificate")]
+    Empty,
+    /// Damaged PEM.
+    #[error("the operators' CA file is not well-formed PEM")]
+    Pem,
+}
+
+/// A certificate of an admin that chains to the CA at any time between its two dates.
+///
+/// Between them the answer cannot change: the chain is one certificate below the trust anchor, an anchor has no dates,
+/// and nothing but the dates depends on the time.
+struct AdminCertificate {
+    der: CertificateDer<'static>,
+    hash: [u8; 32],
+    name: String,
+    not_before: i64,
+    not_after: i64,
+}
+
+impl AdminCertificate {
+    fn verify(
+        pem: &str,
+        time: Timestamp,
+        anchors: &[TrustAnchor<'static>],
+    ) -> Result<Self, String> {
+        let der = only_certificate(pem)?;
+        let seconds = u64::try_from(time.unix()).map_err(|_| "the time is before 1970")?;
+        EndEntityCert::try_from(&der)
+            .and_then(|certificate| {
+                certificate
+                    .verify_for_usage(
+                        webpki::ALL_VERIFICATION_ALGS,
+                        anchors,
+                        &[],
+                        UnixTime::since_unix_epoch(Duration::from_secs(seconds)),
+                        KeyUsage::required(CLIENT_AUTH),
+                        None,
+                        None,
+                    )
+                    .map(drop)
+            })
+            .map_err(|error| chain_reason(&error, time))?;
+        let name = match Identity::from_certificate(&der) {
+            Ok(Identity::Operator {
+                role: OperatorRole::Admin,
+                name,
+            }) => name,
+            Ok(other) => return Err(format!("it belongs to {other}, who is no admin")),
+            Err(error) => return Err(error.to_string()),
+        };
+        let (not_before, not_after) = {
+            let (_, parsed) =
+                X509Certificate::from_der(&der).map_err(|_| "it is not well-formed")?;
+            let validity = parsed.validity();
+            (
+                validity.not_before.timestamp(),
+                validity.not_after.timestamp(),
+            )
+        };
+        Ok(Self {
+            hash: Sha256::digest(&der).into(),
+            der,
+            name,
+            not_before,
+            not_after,
+        })
+    }
+
+    fn is_valid_at(&self, time: Timestamp) -> bool {
+        (self.not_before..=self.not_after).contains(&time.unix())
+    }
+}
+
+fn only_certificate(pem: &str) -> Result<CertificateDer<'static>, String> {
+    let mut certificates = CertificateDer::pem_slice_iter(pem.as_bytes());
+    match (certificates.next(), certificates.next()) {
+        (Some(Ok(certificate)), None) => Ok(certificate),
+        (None, _) => Err("there is no PEM certificate".to_owned()),
+        (Some(Ok(_)), Some(_)) => Err("there is more than one certificate".to_owned()),
+        (Some(Err(_)), _) => Err("the PEM text is damaged".to_owned()),
+    }
+}
+
+fn chain_reason(error: &webpki::Error, time: Timestamp) -> String {
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "the foreign enum is non_exhaustive; all of it is a refusal"
+    )]
+    match error {
+        webpki::Error::UnknownIssuer => "another CA issued it".to_owned(),
+        webpki::Error::CertExpired { .. } => format!("it had expired by {time}"),
+        webpki::Error::CertNotValidYet { .. } => format!("it was not valid yet at {time}"),
+        webpki::Error::CaUsedAsEndEntity => "it is a CA's own certificate".to_owned(),
+        other => format!("{other:?}"),
+    }
+}
+
+/// Installations have a handful of admins; when a flood of others pushes them out, they are checked again.
+const KNOWN_CERTIFICATES: usize = 64;
+
+/// id-kp-clientAuth, 1.3.6.1.5.5.7.3.2 (RFC 5280, section 4.2.1.12), as the content octets of its DER encoding.
+const CLIENT_AUTH: &[u8] = &[0x2b, 0x06, 0x01, 0x05, 0x05, 0x07, 0x03, 0x02];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::authorize::testing::{Issued, MasterKey, TestCa};
+
+    fn accept(time: &str) -> Statement {
+        Statement {
+            verb: Verb::Accept,
+            store: Uuid::from_u128(7),
+            master: "m1".parse().unwrap(),
+            key: Some(KeyHash::new([9; 32])),
+            generation: 1,
+            time: time.parse().unwrap(),
+        }
+    }
+
+    const DURING: &str = "2026-06-01T00:00:00Z";
+
+    fn refused(ca: &OperatorsCa, issued: &Issued, time: &str) -> String {
+        match ca.check(&issued.sign(&accept(time))) {
+            Err(StatementError::Certificate { reason }) => reason,
+            other => panic!("not refused for its certificate: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn what_an_admin_signed_is_believed() {
+        let ca = TestCa::new();
+        let signed = ca.admin("ada").sign(&accept(DURING));
+        let checked = ca.operators().check(&signed).unwrap();
+        assert_eq!(checked.admin(), "ada");
+        assert_eq!(checked.statement(), &accept(DURING));
+        assert_eq!(checked.signed(), &signed);
+    }
+
+    #[test]
+    fn another_ca_of_the_same_name_vouches_for_nobody() {
+        let (ours, other) = (TestCa::new(), TestCa::new());
+        let reason = refused(&ours.operators(), &other.admin("ada"), DURING);
+        assert!(!reason.is_empty());
+    }
+
+    #[test]
+    fn a_certificate_counts_at_the_statements_time_only() {
+        let ca = TestCa::new();
+        let operators = ca.operators();
+        let ada = ca.admin("ada");
+        operators.check(&ada.sign(&accept(DURING))).unwrap();
+        assert!(refused(&operators, &ada, "2027-01-02T00:00:00Z").contains("expired"));
+        assert!(refused(&operators, &ada, "2025-12-31T00:00:00Z").contains("not valid yet"));
+        operators
+            .check(&ada.sign(&accept("2026-12-31T23:59:59Z")))
+            .unwrap();
+    }
+
+    #[test]
+    fn only_an_admins_certificate_for_clients_decides() {
+        let ca = TestCa::new();
+        let operators = ca.operators();
+        for uris in [
+            &["mastersign:master:m1"][..],
+            &["mastersign:auditor:ada"],
+            &["mastersign:admin:ada", "mastersign:auditor:ada"],
+            &["mastersign:admin:ada", "MASTERSIGN:admin:bob"],
+            &["MASTERSIGN:admin:ada"],
+            &["https://example.org/"],
+            &[],
+        ] {
+            refused(&operators, &ca.issue(uris), DURING);
+        }
+        let admin = &["mastersign:admin:ada"];
+        let server = ca.issue_with(admin, |params| {
+            params.extended_key_usages = vec![rcgen::ExtendedKeyUsagePurpose::ServerAuth];
+        });
+        refused(&operators, &server, DURING);
+        let unspecific = ca.issue_with(admin, |params| params.extended_key_usages.clear());
+        refused(&operators, &unspecific, DURING);
+        let foreign = &["https://example.org/", "mastersign:admin:ada"];
+        operators
+            .check(&ca.issue(foreign).sign(&accept(DURING)))
+            .unwrap();
+    }
+
+    #[test]
+    fn the_common_name_says_nothing() {
+        let ca = TestCa::new();
+        let named = ca.issue_with(&[], |params| {
+            let name = "mastersign:admin:ada";
+            params
+                .distinguished_name
+                .push(rcgen::DnType::CommonName, name);
+        });
+        assert!(refused(&ca.operators(), &named, DURING).contains("common name"));
+    }
+
+    #[test]
+    fn no_bit_of_the_text_or_the_signature_may_change() {
+        let ca = TestCa::new();
+        let operators = ca.operators();
+        let signed = ca.admin("ada").sign(&accept(DURING));
+        let mut other_id = signed.clone();
+        other_id.statement = other_id.statement.replace("m1", "m2");
+        assert_eq!(operators.check(&other_id), Err(StatementError::Signature));
+        let mut open_end = signed.clone();
+        open_end.statement.pop();
+        assert_eq!(operators.check(&open_end), Err(StatementError::Malformed));
+        let raw = STANDARD.decode(&signed.signature).unwrap();
+        for bit in 0..raw.len() * 8 {
+            let mut flipped = raw.clone();
+            flipped[bit / 8] ^= 1 << (bit % 8);
+            let forged = SignedStatement {
+                signature: STANDARD.encode(flipped),
+                ..signed.clone()
+            };
+            assert_eq!(operators.check(&forged), Err(StatementError::Signature));
+        }
+    }
+
+    #[test]
+    fn a_statement_does_not_count_with_another_admins_certificate() {
+        let ca = TestCa::new();
+        let forged = SignedStatement {
+            certificate: ca.admin("bob").certificate,
+            ..ca.admin("ada").sign(&accept(DURING))
+        };
+        assert_eq!(
+            ca.operators().check(&forged),
+            Err(StatementError::Signature)
+        );
+    }
+
+    #[test]
+    fn an_acceptance_is_for_one_key_in_one_store() {
+        let ca = TestCa::new();
+        let operators = ca.operators();
+        let ada = ca.admin("ada");
+        let (store, key) = (Uuid::from_u128(7), KeyHash::new([9; 32]));
+        let signed = ada.sign(&accept(DURING));
+        operators.check_acceptance(&signed, store, key).unwrap();
+        assert_eq!(
+            operators.check_acceptance(&signed, Uuid::from_u128(8), key),
+            Err(StatementError::OtherStore { named: store }),
+        );
+        assert_eq!(
+            operators.check_acceptance(&signed, store, KeyHash::new([8; 32])),
+            Err(StatementError::OtherKey),
+        );
+        for (verb, key) in [
+            (Verb::Reject, Some(key)),
+            (Verb::Revoke, Some(key)),
+            (Verb::Revoke, None),
+        ] {
+            let signed = ada.sign(&Statement {
+                verb,
+                key,
+                ..accept(DURING)
+            });
+            assert_eq!(
+                operators.check_acceptance(&signed, store, KeyHash::new([9; 32])),
+                Err(StatementError::NotAnAcceptance),
+            );
+        }
+    }
+
+    #[test]
+    fn a_flood_of_certificates_does_not_grow_the_memory() {
+        let ca = TestCa::new();
+        let operators = ca.operators();
+        for number in 0..=KNOWN_CERTIFICATES {
+            let admin = ca.admin(&format!("a{number}"));
+            operators.check(&admin.sign(&accept(DURING))).unwrap();
+        }
+        assert!(operators.known().len() <= KNOWN_CERTIFICATES);
+    }
+
+    #[test]
+    fn an_admin_signs_with_the_certified_p256_key_only() {
+        use crate::authorize::SignError;
+
+        let ca = TestCa::new();
+        let (ada, bob) = (ca.admin("ada"), ca.admin("bob"));
+        let statement = accept(DURING);
+        let other = SignedStatement::sign(&statement, &ada.key, &bob.certificate);
+        assert!(matches!(other, Err(SignError::OtherKey)));
+        let rsa = MasterKey::generate().private;
+        let wrong_kind = SignedStatement::sign(&statement, &rsa, &ada.certificate);
+        assert!(matches!(wrong_kind, Err(SignError::NotP256)));
+    }
+
+    #[test]
+    fn a_ca_file_without_a_certificate_is_refused() {
+        assert!(matches!(
+            OperatorsCa::from_pem(b""),
+            Err(OperatorsCaError::Empty)
+        ));
+        let damaged = "-----BEGIN CERTIFICATE-----\n!\n-----END CERTIFICATE-----\n";
+        assert!(OperatorsCa::from_pem(damaged.as_bytes()).is_err());
+    }
+}
