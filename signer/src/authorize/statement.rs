@@ -147,6 +147,9 @@ pub enum StatementError {
         /// What the chain check or the identity check found.
         reason: String,
     },
+    /// An acceptance that was numbered for decisions not taken yet.
+    #[error("the statement's generation is beyond the master's")]
+    FromTheFuture,
     /// Not the seven lines of a statement.
     #[error("the text is not a mastersign-statement-v1")]
     Malformed,
@@ -156,6 +159,9 @@ pub enum StatementError {
     /// An acceptance of another key.
     #[error("the statement accepts another key")]
     OtherKey,
+    /// A statement about another master.
+    #[error("the statement is about another master")]
+    OtherMaster,
     /// A statement for another installation.
     #[error("the statement is for the store {named}, which is another one")]
     OtherStore {

@@ -13,6 +13,12 @@ pub struct Breaker {
 }
 
 impl Breaker {
+    /// Starts with no failure.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self { failures: 0 }
+    }
+
     /// A signature arrived and verified: the next loss is a first one.
     pub const fn succeeded(&mut self) {
         self.failures = 0;

@@ -1,0 +1,477 @@
+//! What a caller is told when something is refused: `application/problem+json` (RFC 9457).
+//!
+//! This is the only place where a reason becomes a status. Handlers say which [`Kind`] of refusal it is; status, title
+//! and whether a repeat can help hang on the kind, so that two handlers cannot answer the same reason differently.
+//! `type` is `urn:mastersign:problem:<code>`: a name, not a link, since it must stay what it is after the documents
+//! about it moved.
+//!
+//! What is told and what is logged are two things. The chain of causes goes to the log next to the request's id, the
+//! caller gets the id and a sentence of ours.
+
+use std::error::Error;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde_json::{Map, Value, json};
+use uuid::Uuid;
+
+/// Why a request is refused.
+///
+/// Alphabetical within a status; the codes are part of the interface and never change their meaning.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// The request is not one: JSON, a path or a query that cannot be read.
+    BadRequest,
+    /// The stored acceptance of this key does not hold against the operators' CA.
+    AcceptanceInvalid,
+    /// The caller's role may not do this.
+    Forbidden,
+    /// The master id has another accepted key.
+    KeyDenied,
+    /// An operator rejected this key.
+    KeyRejected,
+    /// An operator revoked this key, or the whole master.
+    KeyRevoked,
+    /// The key or the master belongs to somebody else.
+    NotYours,
+    /// The proof of possession does not hold.
+    ProofRefused,
+    /// The statement was not made by an operator whom the operators' CA vouches for.
+    StatementRefused,
+    /// There is nothing at this path, or nothing that this caller may know of.
+    NotFound,
+    /// The path exists, the method does not.
+    MethodNotAllowed,
+    /// The request did not arrive in time.
+    RequestTimeout,
+    /// The state changed in between, or does not allow this.
+    Conflict,
+    /// The body is longer than a request can be.
+    BodyTooLarge,
+    /// The body is of another type.
+    UnsupportedMediaType,
+    /// The key is no canonical PEM of an RSA public key.
+    KeyNotCanonical,
+    /// The key is weak, or of a size that is not signed.
+    KeyUnfit,
+    /// A field has a value that it cannot have.
+    Unprocessable,
+    /// The caller sent more requests than its share.
+    TooManyRequests,
+    /// A fault of ours.
+    Internal,
+    /// The service cannot answer at all: it drains, or another part fails.
+    Unavailable,
+    /// As many requests wait for the HSM as may wait.
+    HsmSaturated,
+    /// No HSM can sign at present.
+    HsmUnavailable,
+    /// The state cannot be read or written.
+    StoreUnavailable,
+    /// The answer was not ready in time.
+    Timeout,
+}
+
+impl Kind {
+    /// The last part of `type`.
+    #[must_use]
+    pub const fn code(self) -> &'static str {
+        self.row().0
+    }
+
+    /// The status that goes with it.
+    #[must_use]
+    pub const fn status(self) -> StatusCode {
+        self.row().1
+    }
+
+    /// One sentence about the kind, the same every time.
+    #[must_use]
+    pub const fn title(self) -> &'static str {
+        self.row().2
+    }
+
+    /// Whether the same request may succeed later without anybody's doing.
+    #[must_use]
+    pub const fn is_retriable(self) -> bool {
+        matches!(
+            self,
+            Self::HsmSaturated
+                | Self::HsmUnavailable
+                | Self::RequestTimeout
+                | Self::StoreUnavailable
+                | Self::Timeout
+                | Self::TooManyRequests
+                | Self::Unavailable
+        )
+    }
+
+    /// The kind for a status that a library chose.
+    #[must_use]
+    pub fn of_status(status: StatusCode) -> Self {
+        match status {
+            StatusCode::FORBIDDEN | StatusCode::UNAUTHORIZED => Self::Forbidden,
+            StatusCode::NOT_FOUND => Self::NotFound,
+            StatusCode::METHOD_NOT_ALLOWED => Self::MethodNotAllowed,
+            StatusCode::REQUEST_TIMEOUT => Self::RequestTimeout,
+            StatusCode::CONFLICT => Self::Conflict,
+            StatusCode::PAYLOAD_TOO_LARGE => Self::BodyTooLarge,
+            StatusCode::UNSUPPORTED_MEDIA_TYPE => Self::UnsupportedMediaType,
+            StatusCode::UNPROCESSABLE_ENTITY => Self::Unprocessable,
+            StatusCode::TOO_MANY_REQUESTS => Self::TooManyRequests,
+            StatusCode::SERVICE_UNAVAILABLE => Self::Unavailable,
+            StatusCode::GATEWAY_TIMEOUT => Self::Timeout,
+            other if other.is_client_error() => Self::BadRequest,
+            _ => Self::Internal,
+        }
+    }
+
+    const fn row(self) -> (&'static str, StatusCode, &'static str) {
+        use StatusCode as Code;
+        match self {
+            Self::BadRequest => (
+                "bad-request",
+                Code::BAD_REQUEST,
+                "The request cannot be read",
+            ),
+            Self::AcceptanceInvalid => (
+                "acceptance-invalid",
+                Code::FORBIDDEN,
+                "The key's acceptance does not hold",
+            ),
+            Self::Forbidden => ("forbidden", Code::FORBIDDEN, "Your role may not do this"),
+            Self::KeyDenied => (
+                "key-denied",
+                Code::FORBIDDEN,
+                "Another key is accepted for this master",
+            ),
+            Self::KeyRejected => (
+                "key-rejected",
+                Code::FORBIDDEN,
+                "An operator rejected the key",
+            ),
+            Self::KeyRevoked => (
+                "key-revoked",
+                Code::FORBIDDEN,
+                "An operator revoked the key",
+            ),
+            Self::NotYours => (
+                "not-yours",
+                Code::FORBIDDEN,
+                "This belongs to another master",
+            ),
+            Self::ProofRefused => (
+                "proof-refused",
+                Code::FORBIDDEN,
+                "The proof of possession does not hold",
+            ),
+            Self::StatementRefused => (
+                "statement-refused",
+                Code::FORBIDDEN,
+                "The statement does not hold",
+            ),
+            Self::NotFound => ("not-found", Code::NOT_FOUND, "There is nothing here"),
+            Self::MethodNotAllowed => (
+                "method-not-allowed",
+                Code::METHOD_NOT_ALLOWED,
+                "The path has no such method",
+            ),
+            Self::RequestTimeout => (
+                "request-timeout",
+                Code::REQUEST_TIMEOUT,
+                "The request did not arrive in time",
+            ),
+            Self::Conflict => ("conflict", Code::CONFLICT, "The state does not allow this"),
+            Self::BodyTooLarge => (
+                "body-too-large",
+                Code::PAYLOAD_TOO_LARGE,
+                "The body is too long",
+            ),
+            Self::UnsupportedMediaType => (
+                "unsupported-media-type",
+                Code::UNSUPPORTED_MEDIA_TYPE,
+                "The body must be application/json",
+            ),
+            Self::KeyNotCanonical => (
+                "key-not-canonical",
+                Code::UNPROCESSABLE_ENTITY,
+                "The key is not in canonical form",
+            ),
+            Self::KeyUnfit => (
+                "key-unfit",
+                Code::UNPROCESSABLE_ENTITY,
+                "A key like this is not signed",
+            ),
+            Self::Unprocessable => (
+                "unprocessable",
+                Code::UNPROCESSABLE_ENTITY,
+                "A field has an impossible value",
+            ),
+            Self::TooManyRequests => (
+                "too-many-requests",
+                Code::TOO_MANY_REQUESTS,
+                "Too many requests",
+            ),
+            Self::Internal => (
+                "internal",
+                Code::INTERNAL_SERVER_ERROR,
+                "The service failed",
+            ),
+            Self::Unavailable => (
+                "unavailable",
+                Code::SERVICE_UNAVAILABLE,
+                "The service cannot answer at present",
+            ),
+            Self::HsmSaturated => (
+                "hsm-saturated",
+                Code::SERVICE_UNAVAILABLE,
+                "Too many requests wait for the HSM",
+            ),
+            Self::HsmUnavailable => (
+                "hsm-unavailable",
+                Code::SERVICE_UNAVAILABLE,
+                "No HSM can sign at present",
+            ),
+            Self::StoreUnavailable => (
+                "store-unavailable",
+                Code::SERVICE_UNAVAILABLE,
+                "The state cannot be read or written",
+            ),
+            Self::Timeout => (
+                "timeout",
+                Code::SERVICE_UNAVAILABLE,
+                "The answer was not ready in time",
+            ),
+        }
+    }
+}
+
+/// One refusal: what the caller is told, and the cause that is only logged.
+///
+/// As a response it carries itself along, and the server adds the request's id and logs the cause, see [`Self::render`].
+#[derive(Clone, Debug)]
+pub struct Problem {
+    kind: Kind,
+    detail: String,
+    members: Map<String, Value>,
+    retry_after: Option<Duration>,
+    source: Option<Arc<dyn Error + Send + Sync>>,
+}
+
+impl Problem {
+    /// A refusal with a sentence for the caller: what was refused, why, what to try.
+    #[must_use]
+    pub fn new(kind: Kind, detail: impl Into<String>) -> Self {
+        Self {
+            kind,
+            detail: detail.into(),
+            members: Map::new(),
+            retry_after: None,
+            source: None,
+        }
+    }
+
+    /// A fault of ours; the caller learns nothing but the request's id.
+    #[must_use]
+    pub fn internal(source: impl Error + Send + Sync + 'static) -> Self {
+        Self::new(Kind::Internal, INTERNAL).caused_by(source)
+    }
+
+    /// Adds the cause, for the log only.
+    #[must_use]
+    pub fn caused_by(mut self, source: impl Error + Send + Sync + 'static) -> Self {
+        self.source = Some(Arc::new(source));
+        self
+    }
+
+    /// Adds a member of its own to the answer, like `generation` to a conflict.
+    #[must_use]
+    pub fn with(mut self, name: &str, value: impl Into<Value>) -> Self {
+        self.members.insert(name.to_owned(), value.into());
+        self
+    }
+
+    /// Says when a repeat makes sense; without it a retriable problem says a few seconds.
+    #[must_use]
+    pub const fn retry_after(mut self, after: Duration) -> Self {
+        self.retry_after = Some(after);
+        self
+    }
+
+    /// Why the request is refused.
+    #[must_use]
+    pub const fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// The sentence for the caller.
+    #[must_use]
+    pub fn detail(&self) -> &str {
+        &self.detail
+    }
+
+    /// The cause, for the log.
+    #[must_use]
+    pub fn cause(&self) -> Option<&(dyn Error + Send + Sync + 'static)> {
+        self.source.as_deref()
+    }
+
+    /// The response with the request's id in it.
+    #[must_use]
+    pub fn render(&self, request: Uuid) -> Response {
+        self.response(Some(request))
+    }
+
+    fn response(&self, request: Option<Uuid>) -> Response {
+        let mut body = self.members.clone();
+        let mut member = |name: &str, value: Value| body.insert(name.to_owned(), value);
+        member("type", json!(format!("{NAMESPACE}{}", self.kind.code())));
+        member("title", json!(self.kind.title()));
+        member("status", json!(self.kind.status().as_u16()));
+        member("detail", json!(self.detail));
+        member("retriable", json!(self.kind.is_retriable()));
+        if let Some(request) = request {
+            member("request_id", json!(request));
+        }
+        let mut response = (self.kind.status(), Value::Object(body).to_string()).into_response();
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE));
+        if self.kind.is_retriable() {
+            headers.insert(header::RETRY_AFTER, self.seconds(request).into());
+        }
+        response
+    }
+
+    /// Spreads the repeats of many callers who failed in the same moment; a random id is random enough for that.
+    fn seconds(&self, request: Option<Uuid>) -> u64 {
+        let after = self.retry_after.unwrap_or(RETRY_AFTER).as_secs().max(1);
+        let spread = request.map_or(0, |id| id.as_u64_pair().1);
+        after.saturating_add(spread.checked_rem(after.saturating_add(1)).unwrap_or(0))
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.detail)
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let mut response = self.response(None);
+        response.extensions_mut().insert(self);
+        response
+    }
+}
+
+/// The media type of RFC 9457.
+pub const MEDIA_TYPE: &str = "application/problem+json";
+/// What precedes the code in `type`.
+pub const NAMESPACE: &str = "urn:mastersign:problem:";
+
+const INTERNAL: &str = "the service failed; its log has the reason under this request_id";
+/// An HSM worker that died is back within this time.
+const RETRY_AFTER: Duration = Duration::from_secs(2);
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use axum::body::to_bytes;
+
+    use super::*;
+
+    const ALL: [Kind; 25] = [
+        Kind::BadRequest,
+        Kind::AcceptanceInvalid,
+        Kind::Forbidden,
+        Kind::KeyDenied,
+        Kind::KeyRejected,
+        Kind::KeyRevoked,
+        Kind::NotYours,
+        Kind::ProofRefused,
+        Kind::StatementRefused,
+        Kind::NotFound,
+        Kind::MethodNotAllowed,
+        Kind::RequestTimeout,
+        Kind::Conflict,
+        Kind::BodyTooLarge,
+        Kind::UnsupportedMediaType,
+        Kind::KeyNotCanonical,
+        Kind::KeyUnfit,
+        Kind::Unprocessable,
+        Kind::TooManyRequests,
+        Kind::Internal,
+        Kind::Unavailable,
+        Kind::HsmSaturated,
+        Kind::HsmUnavailable,
+        Kind::StoreUnavailable,
+        Kind::Timeout,
+    ];
+
+    #[tokio::test]
+    async fn a_problem_has_the_members_of_rfc_9457_and_its_own() {
+        let id = Uuid::from_u128(5);
+        let problem = Problem::new(Kind::Conflict, "generation 3 is current").with("generation", 3);
+        let response = problem.render(id);
+        assert_eq!(response.status(), StatusCode::CONFLICT);
+        assert_eq!(response.headers()[header::CONTENT_TYPE], MEDIA_TYPE);
+        assert!(!response.headers().contains_key(header::RETRY_AFTER));
+        let body = to_bytes(response.into_body(), 4096).await.unwrap();
+        let body: Value = serde_json::from_slice(&body).unwrap();
+        let expected = json!({
+            "type": "urn:mastersign:problem:conflict",
+            "title": "The state does not allow this",
+            "status": 409,
+            "detail": "generation 3 is current",
+            "retriable": false,
+            "request_id": id,
+            "generation": 3,
+        });
+        assert_eq!(body, expected);
+    }
+
+    #[tokio::test]
+    async fn the_cause_is_not_told() {
+        let cause = std::io::Error::other("password in /root/secret");
+        let problem = Problem::internal(cause);
+        assert!(problem.cause().is_some());
+        let body = to_bytes(problem.render(Uuid::nil()).into_body(), 4096)
+            .await
+            .unwrap();
+        assert!(!String::from_utf8_lossy(&body).contains("secret"));
+    }
+
+    #[test]
+    fn a_member_cannot_replace_one_of_the_standard() {
+        let response = Problem::new(Kind::NotFound, "x").with("status", 200);
+        let standard = response.response(None);
+        assert_eq!(standard.status(), StatusCode::NOT_FOUND);
+    }
+
+    #[test]
+    fn what_can_be_repeated_says_when_and_callers_are_spread() {
+        let problem = Problem::new(Kind::HsmUnavailable, "x").retry_after(Duration::from_secs(4));
+        let seconds: BTreeSet<u64> = (0..64)
+            .map(|id| problem.seconds(Some(Uuid::from_u128(id))))
+            .collect();
+        assert_eq!(seconds, (4..=8).collect());
+        let header = problem.render(Uuid::nil()).headers()[header::RETRY_AFTER].clone();
+        assert_eq!(header, "4");
+    }
+
+    #[test]
+    fn every_code_is_its_own() {
+        let codes: BTreeSet<&str> = ALL.into_iter().map(Kind::code).collect();
+        assert_eq!(codes.len(), ALL.len());
+        for kind in ALL {
+            assert!(kind.status().is_client_error() || kind.status().is_server_error());
+            if kind.status() == StatusCode::SERVICE_UNAVAILABLE {
+                assert!(kind.is_retriable(), "{kind:?}");
+            }
+        }
+    }
+}
