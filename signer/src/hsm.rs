@@ -35,6 +35,7 @@ mod start;
 pub mod status;
 mod supervisor;
 pub mod token;
+pub mod worker;
 
 pub use latch::{LatchError, LatchKey, PinLatch};
 pub use pool::Pool;
