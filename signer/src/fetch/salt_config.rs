@@ -1,0 +1,216 @@
+//! The salt-master's own configuration, read as salt-master reads it.
+//!
+//! The signature has to lie where the master looks for it, so there is no second place to say where that is. What Salt
+//! would resolve by running something (`sdb://`), and layouts where another key is shown than `master.pub`, are refused by
+//! name: a guess here ends as minions that no longer sign in.
+
+mod load;
+mod pattern;
+
+use std::path::{Component, Path, PathBuf};
+
+use secrecy::SecretString;
+use serde_json::{Map, Value};
+
+pub use load::{LoadError, Source};
+
+/// The options of a salt-master that decide where its keys and its signature are.
+#[derive(Debug)]
+pub struct SaltMaster {
+    /// The directory of the master's keys.
+    pub pki_dir: PathBuf,
+    /// `id`, if it is configured; otherwise Salt derives one from the host's name.
+    pub id: Option<String>,
+    /// `user`, whom salt-master runs as.
+    pub user: Option<String>,
+    /// `master_pubkey_signature`, if it is configured.
+    pub signature_name: Option<String>,
+    /// `master_sign_key_name`.
+    pub sign_key_name: String,
+    /// `key_pass`, which decrypts `master.pem`.
+    pub key_pass: Option<SecretString>,
+    /// `master_sign_pubkey`: whether the master shows a signature at all.
+    pub signs: bool,
+    /// `master_use_pubkey_signature`: whether it shows the one in the file.
+    pub uses_file: bool,
+    /// The files that were read.
+    pub sources: Vec<Source>,
+}
+
+impl SaltMaster {
+    /// Reads `master` in `directory` with everything that it includes.
+    ///
+    /// # Errors
+    ///
+    /// Names the file that cannot be read, or the option that cannot be followed and what to do about it.
+    pub fn load(directory: &Path) -> Result<Self, SaltConfigError> {
+        let (options, sources) = load::load(directory).map_err(SaltConfigError::Load)?;
+        Self::from_options(&options, sources)
+    }
+
+    fn from_options(
+        options: &Map<String, Value>,
+        sources: Vec<Source>,
+    ) -> Result<Self, SaltConfigError> {
+        if let Some(driver) = text(options, "keys.cache_driver")?
+            && driver != "localfs_key"
+        {
+            return Err(SaltConfigError::KeysElsewhere(driver));
+        }
+        if truthy(options.get("cluster_id")) {
+            return Err(SaltConfigError::Cluster);
+        }
+        let root_dir = text(options, "root_dir")?.unwrap_or_else(|| "/".to_owned());
+        let pki_dir =
+            text(options, "pki_dir")?.unwrap_or_else(|| "/etc/salt/pki/master".to_owned());
+        let root_dir = PathBuf::from(root_dir);
+        if !root_dir.is_absolute() {
+            return Err(SaltConfigError::RelativeRoot);
+        }
+        Ok(Self {
+            pki_dir: below(&root_dir, Path::new(&pki_dir)),
+            id: id(options)?,
+            user: text(options, "user")?,
+            signature_name: text(options, "master_pubkey_signature")?
+                .filter(|name| !name.is_empty()),
+            sign_key_name: text(options, "master_sign_key_name")?
+                .unwrap_or_else(|| "master_sign".to_owned()),
+            key_pass: text(options, "key_pass")?
+                .filter(|pass| !pass.is_empty())
+                .map(SecretString::from),
+            signs: truthy(options.get("master_sign_pubkey")),
+            uses_file: truthy(options.get("master_use_pubkey_signature")),
+            sources,
+        })
+    }
+
+    /// The lines that the master's configuration lacks for the file to be served, empty if it has them all.
+    #[must_use]
+    pub fn missing_lines(&self, signature_name: &str) -> Vec<String> {
+        let mut lines = Vec::new();
+        if !self.signs {
+            lines.push("master_sign_pubkey: True".to_owned());
+        }
+        if !self.uses_file {
+            lines.push("master_use_pubkey_signature: True".to_owned());
+        }
+        if self.signature_name.is_none() {
+            lines.push(format!("master_pubkey_signature: {signature_name}"));
+        }
+        lines
+    }
+}
+
+/// Why the salt-master's configuration does not say where its signature belongs.
+#[derive(Debug, thiserror::Error)]
+pub enum SaltConfigError {
+    /// A cluster of masters shows the cluster's key.
+    #[error(
+        "cluster_id is set: the masters of a cluster show cluster.pub, not their own keys, and that is not supported yet; \
+         masters outside a cluster, with master_type: failover on the minions, are"
+    )]
+    Cluster,
+    /// Keys in a database.
+    #[error(
+        "keys.cache_driver is {0:?}: Salt keeps its keys and the signature in that cache, not in files, and only \
+         localfs_key, the default, is supported"
+    )]
+    KeysElsewhere(String),
+    /// The files cannot be read.
+    #[error("failed to read the configuration of the salt-master")]
+    Load(#[source] LoadError),
+    /// `root_dir` depends on where salt-master is started.
+    #[error(
+        "root_dir is relative, so it depends on where salt-master is started; write an absolute path"
+    )]
+    RelativeRoot,
+    /// A value that Salt would fetch by running a module.
+    #[error(
+        "{option} is an sdb:// address, which only Salt itself can resolve; write the value into a file in master.d \
+         that only the user of salt-master can read, or decrypt the key"
+    )]
+    Sdb {
+        /// The option.
+        option: &'static str,
+    },
+    /// Not a text.
+    #[error("{option} is not a text")]
+    Type {
+        /// The option.
+        option: &'static str,
+    },
+}
+
+fn text(
+    options: &Map<String, Value>,
+    option: &'static str,
+) -> Result<Option<String>, SaltConfigError> {
+    match options.get(option) {
+        None | Some(Value::Null) => Ok(None),
+        Some(Value::String(value)) if value.starts_with("sdb://") => {
+            Err(SaltConfigError::Sdb { option })
+        }
+        Some(Value::String(value)) => Ok(Some(value.clone())),
+        // `key_pass: 1234` is a number to YAML; Salt hands it on as it is and fails later.
+        Some(Value::Number(value)) => Ok(Some(value.to_string())),
+        Some(Value::Bool(_) | Value::Array(_) | Value::Object(_)) => {
+            Err(SaltConfigError::Type { option })
+        }
+    }
+}
+
+/// `id`, to which Salt adds `append_domain` unless it ends with it or with a dot.
+fn id(options: &Map<String, Value>) -> Result<Option<String>, SaltConfigError> {
+    let Some(id) = text(options, "id")?.filter(|id| !id.is_empty()) else {
+        return Ok(None);
+    };
+    let Some(domain) = text(options, "append_domain")? else {
+        return Ok(Some(id));
+    };
+    if id.ends_with(&domain) || id.ends_with('.') {
+        return Ok(Some(id));
+    }
+    Ok(Some(format!("{id}.{domain}")))
+}
+
+/// What Python takes for true.
+fn truthy(value: Option<&Value>) -> bool {
+    match value {
+        None | Some(Value::Null) => false,
+        Some(Value::Bool(value)) => *value,
+        Some(Value::Number(value)) => value.as_f64() != Some(0.0),
+        Some(Value::String(value)) => !value.is_empty(),
+        Some(Value::Array(value)) => !value.is_empty(),
+        Some(Value::Object(value)) => !value.is_empty(),
+    }
+}
+
+/// Salt's `prepend_root_dir`: a path that is not inside `root_dir` is put below it, absolute ones as well.
+fn below(root_dir: &Path, path: &Path) -> PathBuf {
+    if path.starts_with(root_dir) && path != root_dir {
+        return normal(path);
+    }
+    let relative: PathBuf = path
+        .components()
+        .filter(|part| !matches!(part, Component::RootDir))
+        .collect();
+    normal(&root_dir.join(relative))
+}
+
+/// Python's `normpath`: `.` and `..` are resolved in the text, as Salt does.
+fn normal(path: &Path) -> PathBuf {
+    let mut clean = PathBuf::new();
+    for part in path.components() {
+        match part {
+            Component::CurDir => {}
+            Component::ParentDir => {
+                clean.pop();
+            }
+            Component::Prefix(_) | Component::RootDir | Component::Normal(_) => clean.push(part),
+        }
+    }
+    clean
+}
+
+#[cfg(test)]
+mod tests;
