@@ -46,24 +46,27 @@ enum Output {
 ///
 /// Fails if a file cannot be read or a key file holds no key; a signature that does not verify is an exit code.
 pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
-    let signature = read(&arguments.signature)?;
-    let master = read(&arguments.master_pub)?;
-    let master = String::from_utf8(master)
-        .with_context(|| format!("{} is not text", arguments.master_pub.display()))?;
-    let keys: Vec<PublicKey> = arguments
-        .master_sign_pub
+    let Arguments {
+        signature,
+        master_pub,
+        master_sign_pub,
+        output,
+    } = arguments;
+    let signature = read(&signature)?;
+    let master = String::from_utf8(read(&master_pub)?)
+        .with_context(|| format!("{} is not text", master_pub.display()))?;
+    let keys: Vec<PublicKey> = master_sign_pub
         .iter()
         .map(|path| signing_key(path))
         .collect::<anyhow::Result<_>>()?;
     let examination = examine(&signature, &master, &keys)
-        .with_context(|| format!("failed to use {}", arguments.master_pub.display()))?;
+        .with_context(|| format!("failed to use {}", master_pub.display()))?;
     let by = |index: usize| {
-        arguments
-            .master_sign_pub
+        master_sign_pub
             .get(index)
             .map(|path| path.display().to_string())
     };
-    match arguments.output {
+    match output {
         Output::Json => terminal::say(document(&examination, &keys, by))?,
         Output::Text => tell(&examination, by)?,
     }
