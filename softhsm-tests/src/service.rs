@@ -38,8 +38,14 @@ impl Site {
         fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o700))?;
         let token = Token::create()?;
         let pki = Pki::create(&directory.path().join("pki"))?;
-        let site = Self { directory, token, pki };
-        let Papers { certificate, key, .. } = site.pki.server();
+        let site = Self {
+            directory,
+            token,
+            pki,
+        };
+        let Papers {
+            certificate, key, ..
+        } = site.pki.server();
         let text = format!(
             "state_dir = \"state\"\n\
              [listen]\n\
@@ -145,10 +151,16 @@ impl Service {
     pub fn ask(&self, path: &str) -> Result<(u16, String)> {
         let mut stream = TcpStream::connect(self.ops)?;
         stream.set_read_timeout(Some(PATIENCE))?;
-        write!(stream, "GET {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", self.ops)?;
+        write!(
+            stream,
+            "GET {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n",
+            self.ops
+        )?;
         let mut answer = String::new();
         stream.read_to_string(&mut answer)?;
-        let (head, body) = answer.split_once("\r\n\r\n").context("no end of the head")?;
+        let (head, body) = answer
+            .split_once("\r\n\r\n")
+            .context("no end of the head")?;
         let status = head.split(' ').nth(1).context("no status")?.parse()?;
         Ok((status, body.to_owned()))
     }

@@ -8,7 +8,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use minion::verify::PublicKey;
 use tempfile::TempDir;
 
@@ -124,7 +124,7 @@ impl Token {
     ///
     /// Fails if that module can't be built or the PIN's file can't be written.
     pub fn section(&self) -> Result<String> {
-        self.write_pin(PIN)?;
+        self.restore_pin()?;
         let environment: String = environment(self.directory.path())
             .into_iter()
             .map(|(name, value)| format!("{name} = {value:?}\n"))
@@ -163,6 +163,15 @@ impl Token {
             path,
             fs::Permissions::from_mode(0o600),
         )?)
+    }
+
+    /// Puts the token's own PIN back into that file.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the file can't be written.
+    pub fn restore_pin(&self) -> Result<()> {
+        self.write_pin(PIN)
     }
 
     /// Takes the token away, as if its cable was pulled: processes that start from here on don't

@@ -4,4 +4,7 @@
     reason = "tests find programs through the environment; the ban has no test exemption"
 )]
 
+mod acceptance;
+mod concurrency;
+mod outage;
 mod salt;
