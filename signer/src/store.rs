@@ -1,11 +1,371 @@
 //! What the service has to remember, and the only ways to change it.
+//!
+//! Each way is a named operation, written once and above the [`Backend`]: what has to hold, which rows change, what the
+//! audit log says. A database that knew the rules would have them once per database.
+//!
+//! ```text
+//! operation   decides on the state in memory: an answer, or a change
+//! → committer  chains the audit records of all that wait, one transaction for them together
+//! → backend    applies it whole or not at all: memory, SQLite
+//! → state      the memory changes when the transaction is durable, and then the callers are answered
+//! ```
+//!
+//! Opening reads the way back ([`Store::open`]): the audit chain must hold, and what the chain, an operator's signature
+//! or a signing key does not vouch for is kept out of service and reported, never dropped and never repaired silently.
 
 pub mod backend;
+mod change;
+mod committer;
+mod layout;
+mod load;
+pub mod memory;
+mod operation;
+mod row;
+pub mod sqlite;
 mod state;
+
+#[cfg(test)]
+mod conformance;
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
+
+use minion::verify::PublicKey;
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
 pub use crate::audit::Actor;
 pub use backend::Backend;
+pub use load::OpenError;
+pub use memory::Memory;
+pub use operation::decide::DecideError;
+pub use operation::present::Presented;
+pub use operation::publish::{Publication, PublishError};
+pub use operation::signing_key::SigningKeyError;
+pub use sqlite::{Sqlite, SqliteError};
 pub use state::{
     KeyRecord, Latch, Master, Quarantined, SigningKeyRecord, SigningKeyState, State, Status,
     StoredSignature,
 };
+
+use crate::audit::ReadError;
+use crate::authorize::{CheckedStatement, MasterId, OperatorsCa};
+use crate::clock::Clock;
+use crate::hsm::{LatchError, PinLatch};
+use change::{Operation, Step, View};
+use committer::{Committer, Job, Waiting};
+use operation::decide::Decide;
+use operation::latch::{Latch as LatchPin, Unlatch};
+use operation::present::Present;
+use operation::signing_key::AddSigningKey;
+
+/// The service's memory. Clones are the same store.
+#[derive(Clone)]
+pub struct Store {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    uuid: Uuid,
+    state: Arc<RwLock<State>>,
+    clock: Arc<dyn Clock>,
+    queue: mpsc::Sender<Box<dyn Job>>,
+    stop: CancellationToken,
+    /// Awaited by the first `close`.
+    committer: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl Store {
+    /// Loads the state, or begins a new store in an empty database, and starts to take operations.
+    ///
+    /// Rows that were altered do not stop it: they are kept out of service, reported in [`State::quarantined`] and
+    /// logged. It runs on the current tokio runtime.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the database cannot be read, if a newer program wrote it, or if the audit chain is broken. The second
+    /// and third want a person.
+    pub async fn open(
+        backend: Arc<dyn Backend>,
+        operators: Arc<OperatorsCa>,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, OpenError> {
+        let loaded = load::load(&*backend, &operators, &*clock).await?;
+        for bad in &loaded.state.quarantined {
+            tracing::error!(
+                what = bad.what,
+                row = bad.row,
+                why = bad.why,
+                "kept out of service: the database was altered, or the operators' CA was exchanged"
+            );
+        }
+        let state = Arc::new(RwLock::new(loaded.state));
+        let committer = Committer {
+            backend,
+            state: Arc::clone(&state),
+            clock: Arc::clone(&clock),
+            store: loaded.uuid,
+            head: loaded.head,
+            unsettled: None,
+        };
+        let (queue, waiting) = mpsc::channel(QUEUE);
+        let stop = CancellationToken::new();
+        let task = tokio::spawn(committer.run(waiting, stop.clone()));
+        Ok(Self {
+            inner: Arc::new(Inner {
+                uuid: loaded.uuid,
+                state,
+                clock,
+                queue,
+                stop,
+                committer: Mutex::new(Some(task)),
+            }),
+        })
+    }
+
+    /// The identity of this store, which statements and proofs name.
+    #[must_use]
+    pub fn uuid(&self) -> Uuid {
+        self.inner.uuid
+    }
+
+    /// The state as it was committed last. It must not be held over an `await`: changes wait for it.
+    #[must_use]
+    pub fn state(&self) -> RwLockReadGuard<'_, State> {
+        let state = self.inner.state.read();
+        state.unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes note of the key that a master showed. That it holds the private key was proven before.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the change could not be stored; a repeat converges.
+    pub async fn present(
+        &self,
+        master: &MasterId,
+        key: &PublicKey,
+        actor: &Actor,
+    ) -> Result<Presented, Error> {
+        let operation = Present {
+            master: master.clone(),
+            key: Arc::new(key.clone()),
+            actor: actor.clone(),
+        };
+        let presented = self.run(operation).await?;
+        if presented == (Presented::Denied { recorded: false }) {
+            metrics::counter!(UNRECORDED).increment(1);
+        }
+        Ok(presented)
+    }
+
+    /// Takes over an operator's decision and returns the master as it is with it.
+    ///
+    /// # Errors
+    ///
+    /// Says why the decision does not fit; [`DecideError::Conflict`] tells the generation to sign for.
+    pub async fn decide(&self, decision: CheckedStatement) -> Result<Arc<Master>, DecideError> {
+        self.run(Decide::from(decision)).await
+    }
+
+    /// Takes the key that the HSM holds: the first becomes the active one, the same again changes nothing.
+    ///
+    /// # Errors
+    ///
+    /// Refuses another key than the active one.
+    pub async fn add_signing_key(&self, key: &PublicKey) -> Result<(), SigningKeyError> {
+        let key = Arc::new(key.clone());
+        self.run(AddSigningKey { key }).await
+    }
+
+    /// Stores a signature that was just made and verified. If there is one already, that one wins and is returned.
+    ///
+    /// # Errors
+    ///
+    /// Refuses if an operator decided about the master meanwhile, or if the signing key is not the active one; the
+    /// signature must not be served then.
+    pub async fn publish(
+        &self,
+        publication: Publication,
+    ) -> Result<Arc<StoredSignature>, PublishError> {
+        self.run(publication).await
+    }
+
+    /// Whether this PIN was refused by that token before.
+    #[must_use]
+    pub fn is_latched(&self, serial: &str, tag: &[u8; 32]) -> bool {
+        self.state().is_latched(serial, tag)
+    }
+
+    /// Remembers that the token refused the PIN.
+    ///
+    /// # Errors
+    ///
+    /// Fails if it could not be stored.
+    pub async fn latch(&self, serial: &str, tag: [u8; 32], reason: &str) -> Result<(), Error> {
+        let operation = LatchPin {
+            serial: serial.to_owned(),
+            tag,
+            reason: reason.to_owned(),
+        };
+        self.run(operation).await
+    }
+
+    /// Allows the token's PIN to be tried again, and tells how many PINs were latched.
+    ///
+    /// # Errors
+    ///
+    /// Fails if it could not be stored.
+    pub async fn unlatch(&self, serial: &str, actor: &Actor) -> Result<usize, Error> {
+        let operation = Unlatch {
+            serial: serial.to_owned(),
+            actor: actor.clone(),
+        };
+        self.run(operation).await
+    }
+
+    /// Finishes what waits, takes nothing more, and lets go of the database.
+    pub async fn close(&self) {
+        self.inner.stop.cancel();
+        let committer = self.inner.committer.lock();
+        let task = committer.unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(Err(error)) = match task {
+            Some(task) => Some(task.await),
+            None => None,
+        } {
+            tracing::error!(%error, "the store's committer did not end by itself");
+        }
+    }
+
+    /// Asks an operation, first here for an answer that needs no change. A caller that is cancelled gives up the wait,
+    /// not the work.
+    async fn run<O: Operation>(&self, operation: O) -> Result<O::Output, O::Error> {
+        if let Some(answer) = self.peek(&operation) {
+            return answer;
+        }
+        let (sender, receiver) = oneshot::channel();
+        let job = Box::new(Waiting::new(operation, sender));
+        let queued = self.inner.queue.send(job).await;
+        queued.map_err(|_| Error::Closed)?;
+        receiver.await.map_err(|_| Error::Closed)?
+    }
+
+    fn peek<O: Operation>(&self, operation: &O) -> Option<Result<O::Output, O::Error>> {
+        let state = self.state();
+        let view = View {
+            state: &state,
+            store: self.inner.uuid,
+            now: self.inner.clock.now(),
+            seq: 0,
+        };
+        match operation.decide(&view) {
+            Ok(Step::Done(output)) => Some(Ok(output)),
+            Ok(Step::Write(..)) => None,
+            Err(error) => Some(Err(error)),
+        }
+    }
+}
+
+impl fmt::Debug for Store {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Store")
+            .field("uuid", &self.inner.uuid)
+            .finish_non_exhaustive()
+    }
+}
+
+impl PinLatch for Store {
+    fn is_latched(&self, serial: &str, tag: &[u8; 32]) -> bool {
+        self.state().is_latched(serial, tag)
+    }
+
+    fn latch<'a>(
+        &'a self,
+        serial: &'a str,
+        tag: [u8; 32],
+        reason: &'a str,
+    ) -> backend::BoxFuture<'a, Result<(), LatchError>> {
+        Box::pin(async move {
+            let latched = Self::latch(self, serial, tag, reason).await;
+            latched.map_err(|source| LatchError {
+                serial: serial.to_owned(),
+                source: Box::new(source),
+            })
+        })
+    }
+}
+
+/// Why a change was not stored.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The store was closed.
+    #[error("the store is closed")]
+    Closed,
+    /// The backend did not take the change.
+    #[error("the change was not written")]
+    Commit {
+        /// What the backend said.
+        #[source]
+        source: Arc<backend::Error>,
+    },
+    /// Somebody else wrote to the database.
+    #[error(
+        "the database was changed by somebody else than this service; restart it, so that it loads and checks the whole \
+         state again"
+    )]
+    Conflict,
+    /// A value that has no JSON form.
+    #[error("the row could not be encoded")]
+    Encode {
+        /// What the encoder said.
+        #[source]
+        source: Arc<serde_json::Error>,
+    },
+    /// The database gave no answer first, and turned out not to have applied the change.
+    #[error("the database did not apply the change")]
+    NotCommitted,
+    /// A record that has no canonical form.
+    #[error("the audit record could not be encoded")]
+    Record {
+        /// What the encoder said.
+        #[source]
+        source: ReadError,
+    },
+}
+
+impl Error {
+    /// Whether the same request may succeed later without anybody repairing something.
+    #[must_use]
+    pub fn is_retryable(&self) -> bool {
+        match self {
+            Self::Commit { source } => source.is_retryable(),
+            Self::NotCommitted => true,
+            Self::Closed | Self::Conflict | Self::Encode { .. } | Self::Record { .. } => false,
+        }
+    }
+}
+
+impl From<backend::Error> for Error {
+    fn from(source: backend::Error) -> Self {
+        match source {
+            backend::Error::Closed => Self::Closed,
+            other => Self::Commit {
+                source: Arc::new(other),
+            },
+        }
+    }
+}
+
+/// Operations that may wait for the committer; a caller beyond waits to be let in. Each has a request behind it, and
+/// those are bounded by the server's limit of connections.
+const QUEUE: usize = 1024;
+
+/// Counts keys of masters that showed more of them than are listed.
+const UNRECORDED: &str = "mastersign_keys_denied_unrecorded_total";

@@ -69,6 +69,19 @@ impl State {
         self.signing_keys.get(self.active.as_ref()?)
     }
 
+    /// Whether this PIN was refused by that token before.
+    #[must_use]
+    pub fn is_latched(&self, serial: &str, tag: &[u8; 32]) -> bool {
+        self.latches
+            .get(tag)
+            .is_some_and(|latch| latch.serial == serial)
+    }
+
+    /// The PINs that are not tried again.
+    pub fn latches(&self) -> impl Iterator<Item = &Latch> {
+        self.latches.values()
+    }
+
     /// What has to hold about a row for a change that was decided on this state.
     pub(super) fn guard(&self, key: Key) -> Guard {
         match self.revisions.get(&key) {
