@@ -1,7 +1,7 @@
 //! The identity that a certificate carries.
 //!
 //! This only reads. Whether a CA of ours vouches for the certificate is asked elsewhere, and the answer here is worth
-//! nothing before that.
+//! nothing before that. Any second URI is refused, ours or not: two places that may say who somebody is are two answers.
 
 use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::{FromDer, X509Certificate};
@@ -9,11 +9,11 @@ use x509_parser::prelude::{FromDer, X509Certificate};
 use super::{Identity, IdentityError};
 
 impl Identity {
-    /// Reads the identity from a certificate in DER: the only `mastersign:` URI among its subject alternative names.
+    /// Reads the identity from a certificate in DER: the only URI among its subject alternative names.
     ///
     /// # Errors
     ///
-    /// Fails if there is no such URI, more than one, or one that names nobody.
+    /// Fails if there is no URI, more than one, or one that names nobody.
     pub fn from_certificate(der: &[u8]) -> Result<Self, CertificateError> {
         let (rest, certificate) =
             X509Certificate::from_der(der).map_err(|_| CertificateError::Malformed)?;
@@ -26,14 +26,17 @@ impl Identity {
         let mut uris = names
             .iter()
             .flat_map(|extension| &extension.value.general_names)
-            .filter_map(|name| match name {
-                GeneralName::URI(uri) if is_ours(uri) => Some(*uri),
-                _ => None,
+            .filter_map(|name| {
+                if let GeneralName::URI(uri) = name {
+                    Some(*uri)
+                } else {
+                    None
+                }
             });
         match (uris.next(), uris.next()) {
             (Some(uri), None) => uri.parse().map_err(CertificateError::Identity),
             (None, _) => Err(CertificateError::NoIdentity),
-            (Some(_), Some(_)) => Err(CertificateError::SeveralIdentities),
+            (Some(_), Some(_)) => Err(CertificateError::SeveralUris),
         }
     }
 }
@@ -41,28 +44,18 @@ impl Identity {
 /// Why a certificate says nothing about who its holder is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CertificateError {
-    /// The `mastersign:` URI names nobody.
-    #[error("the mastersign: URI in the certificate names nobody")]
+    /// The URI names nobody.
+    #[error("the URI in the certificate names nobody")]
     Identity(#[source] IdentityError),
     /// Not one X.509 certificate, or one with a repeated extension.
-    #[error("not a well-formed X.509 certificate")]
+    #[error("the certificate cannot be read")]
     Malformed,
-    /// No `mastersign:` URI among the subject alternative names.
+    /// No URI among the subject alternative names.
     #[error(
-        "the certificate has no mastersign: URI among its subject alternative names; the common name is never read"
+        "the certificate has no URI among its alternative names, so it names nobody; the common name is never read"
     )]
     NoIdentity,
-    /// More than one `mastersign:` URI.
-    #[error(
-        "the certificate has more than one mastersign: URI, so it does not say who its holder is"
-    )]
-    SeveralIdentities,
-}
-
-/// URI schemes know no case; a URI that differs from ours by case only is counted, and then refused by the parser.
-fn is_ours(uri: &str) -> bool {
-    const SCHEME: &[u8] = b"mastersign:";
-    uri.as_bytes()
-        .get(..SCHEME.len())
-        .is_some_and(|start| start.eq_ignore_ascii_case(SCHEME))
+    /// More than one URI.
+    #[error("the certificate has more than one URI among its alternative names")]
+    SeveralUris,
 }

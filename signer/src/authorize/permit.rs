@@ -131,6 +131,7 @@ pub fn standing(master: &Master, key: KeyHash) -> Result<&KeyRecord, Denied> {
         Status::Accepted => Ok(record),
         Status::Denied => Err(Denied::OtherKey),
         Status::Pending => Err(Denied::Pending),
+        Status::Quarantined => Err(Denied::Quarantined),
         Status::Rejected => Err(Denied::Rejected),
         Status::Revoked => Err(Denied::Revoked),
     }
@@ -147,11 +148,18 @@ pub enum Denied {
     #[error("the client certificate does not belong to this master")]
     NotYours,
     /// The master has another key, or another one is waiting for a decision.
-    #[error("another key is accepted or pending for this master; an operator has to decide between them")]
+    #[error(
+        "another key is accepted or pending for this master; an operator has to decide between them"
+    )]
     OtherKey,
     /// No operator has decided yet.
     #[error("the key waits for an operator's decision")]
     Pending,
+    /// The key's row in the database was altered; an operator has to decide anew.
+    #[error(
+        "what is stored about this key was altered, so it does not count until an operator decides anew"
+    )]
+    Quarantined,
     /// An operator said no.
     #[error("an operator rejected this key")]
     Rejected,
@@ -161,4 +169,256 @@ pub enum Denied {
     /// The key was never presented by this master.
     #[error("this master never presented such a key")]
     Unknown,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::authorize::testing::{Issued, MasterKey, TestCa};
+    use crate::authorize::{OperatorRole, Statement, Verb};
+
+    const STORE: Uuid = Uuid::from_u128(7);
+
+    struct Scene {
+        ca: TestCa,
+        ada: Issued,
+        operators: OperatorsCa,
+        key: Arc<PublicKey>,
+        id: MasterId,
+    }
+
+    impl Scene {
+        fn new() -> Self {
+            let ca = TestCa::new();
+            Self {
+                ada: ca.admin("ada"),
+                operators: ca.operators(),
+                ca,
+                key: MasterKey::generate().public,
+                id: "m1".parse().unwrap(),
+            }
+        }
+
+        fn statement(&self) -> Statement {
+            Statement {
+                verb: Verb::Accept,
+                store: STORE,
+                master: self.id.clone(),
+                key: Some(self.key.hash()),
+                generation: 1,
+                time: "2026-06-01T00:00:00Z".parse().unwrap(),
+            }
+        }
+
+        fn master(&self, status: Status, decision: Option<SignedStatement>) -> Master {
+            master(&self.id, &self.key, status, decision)
+        }
+
+        fn ask(&self, master: &Master) -> Result<Permit, Denied> {
+            let caller = Identity::Master(self.id.clone());
+            authorize(
+                &caller,
+                Arc::clone(&self.key),
+                Some(master),
+                &self.operators,
+                STORE,
+            )
+        }
+
+        /// What is said to an acceptance that stands in the state but is not `decision`'s to give.
+        fn refused(&self, decision: Option<SignedStatement>) -> StatementError {
+            match self.ask(&self.master(Status::Accepted, decision)) {
+                Err(Denied::AcceptanceInvalid(error)) => error,
+                other => panic!("not refused for its acceptance: {other:?}"),
+            }
+        }
+    }
+
+    fn master(
+        id: &MasterId,
+        key: &Arc<PublicKey>,
+        status: Status,
+        decision: Option<SignedStatement>,
+    ) -> Master {
+        let mut master = Master::new(id.clone());
+        master.generation = 1;
+        let record = KeyRecord {
+            key: Some(Arc::clone(key)),
+            status,
+            since: "2026-06-01T00:00:00Z".parse().unwrap(),
+            decision: decision.map(Arc::new),
+        };
+        master.keys.insert(key.hash(), record);
+        master
+    }
+
+    #[test]
+    fn of_six_masters_and_six_keys_only_the_diagonal_passes() {
+        let scene = Scene::new();
+        let keys: Vec<_> = (0..6).map(|_| MasterKey::generate().public).collect();
+        let masters: Vec<Master> = keys
+            .iter()
+            .enumerate()
+            .map(|(number, key)| {
+                let id: MasterId = format!("m{number}").parse().unwrap();
+                let statement = Statement {
+                    master: id.clone(),
+                    key: Some(key.hash()),
+                    ..scene.statement()
+                };
+                let decision = scene.ada.sign(&statement);
+                master(&id, key, Status::Accepted, Some(decision))
+            })
+            .collect();
+        for (caller, own) in masters.iter().enumerate() {
+            let identity = Identity::Master(own.id.clone());
+            for (asked, key) in keys.iter().enumerate() {
+                for (shown, state) in masters.iter().enumerate() {
+                    let permit = authorize(
+                        &identity,
+                        Arc::clone(key),
+                        Some(state),
+                        &scene.operators,
+                        STORE,
+                    );
+                    let diagonal = caller == asked && asked == shown;
+                    assert_eq!(permit.is_ok(), diagonal, "{caller} {asked} {shown}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_permit_says_what_was_decided() {
+        let scene = Scene::new();
+        let decision = scene.ada.sign(&scene.statement());
+        let permit = scene
+            .ask(&scene.master(Status::Accepted, Some(decision.clone())))
+            .unwrap();
+        assert_eq!(permit.master(), &scene.id);
+        assert_eq!(permit.key(), &scene.key);
+        assert_eq!(**permit.acceptance(), decision);
+        assert_eq!(permit.generation(), 1);
+    }
+
+    #[test]
+    fn no_operator_has_a_key_signed() {
+        let scene = Scene::new();
+        let master = scene.master(Status::Accepted, Some(scene.ada.sign(&scene.statement())));
+        for role in [
+            OperatorRole::Admin,
+            OperatorRole::Auditor,
+            OperatorRole::Metrics,
+        ] {
+            let caller = Identity::Operator {
+                role,
+                name: "m1".to_owned(),
+            };
+            let permit = authorize(
+                &caller,
+                Arc::clone(&scene.key),
+                Some(&master),
+                &scene.operators,
+                STORE,
+            );
+            assert_eq!(permit.unwrap_err(), Denied::NotYours);
+        }
+    }
+
+    #[test]
+    fn every_other_status_is_denied_by_name_whatever_statement_lies_beside_it() {
+        let scene = Scene::new();
+        for (status, denied) in [
+            (Status::Denied, Denied::OtherKey),
+            (Status::Pending, Denied::Pending),
+            (Status::Quarantined, Denied::Quarantined),
+            (Status::Rejected, Denied::Rejected),
+            (Status::Revoked, Denied::Revoked),
+        ] {
+            let master = scene.master(status, Some(scene.ada.sign(&scene.statement())));
+            assert_eq!(scene.ask(&master).unwrap_err(), denied);
+        }
+        let mut barred = scene.master(Status::Accepted, Some(scene.ada.sign(&scene.statement())));
+        barred.barred = true;
+        assert_eq!(scene.ask(&barred).unwrap_err(), Denied::Revoked);
+        assert_eq!(
+            scene.ask(&Master::new(scene.id.clone())).unwrap_err(),
+            Denied::Unknown
+        );
+    }
+
+    #[test]
+    fn an_accepted_row_without_an_operators_statement_is_worth_nothing() {
+        let scene = Scene::new();
+        let statement = scene.statement();
+        assert_eq!(scene.refused(None), StatementError::NotAnAcceptance);
+        let other_ca = TestCa::new().admin("ada").sign(&statement);
+        assert!(matches!(
+            scene.refused(Some(other_ca)),
+            StatementError::Certificate { .. }
+        ));
+        let by_master = scene.ca.issue(&["mastersign:master:m1"]).sign(&statement);
+        assert!(matches!(
+            scene.refused(Some(by_master)),
+            StatementError::Certificate { .. }
+        ));
+        let rewritten = SignedStatement {
+            statement: statement.to_string(),
+            ..scene.ada.sign(&Statement {
+                generation: 2,
+                ..statement
+            })
+        };
+        assert_eq!(scene.refused(Some(rewritten)), StatementError::Signature);
+    }
+
+    #[test]
+    fn a_statement_about_something_else_accepts_nothing() {
+        let scene = Scene::new();
+        let sign = |statement: &Statement| Some(scene.ada.sign(statement));
+        let statement = scene.statement();
+        let other_store = Uuid::from_u128(8);
+        for (changed, expected) in [
+            (
+                Statement {
+                    verb: Verb::Reject,
+                    ..statement.clone()
+                },
+                StatementError::NotAnAcceptance,
+            ),
+            (
+                Statement {
+                    store: other_store,
+                    ..statement.clone()
+                },
+                StatementError::OtherStore { named: other_store },
+            ),
+            (
+                Statement {
+                    key: Some(KeyHash::new([1; 32])),
+                    ..statement.clone()
+                },
+                StatementError::OtherKey,
+            ),
+            (
+                Statement {
+                    master: "m2".parse().unwrap(),
+                    ..statement.clone()
+                },
+                StatementError::OtherMaster,
+            ),
+            (
+                Statement {
+                    generation: 2,
+                    ..statement.clone()
+                },
+                StatementError::FromTheFuture,
+            ),
+        ] {
+            assert_eq!(scene.refused(sign(&changed)), expected);
+        }
+        scene
+            .ask(&scene.master(Status::Accepted, sign(&statement)))
+            .unwrap();
+    }
 }

@@ -1,0 +1,148 @@
+//! `/v1/signatures`: a signature is named by the hash of the key that it is over.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use minion::verify::{Algorithm, KeyHash, PublicKey};
+use serde::Deserialize;
+use serde_json::json;
+
+use super::extract::{Body, Caller, Name, Parameters};
+use super::keys;
+use super::problem::{Kind, Problem};
+use crate::clock::Timestamp;
+use crate::signing::{Answer, Lookup, Ready, Request, Service};
+
+/// `PUT`: has the caller's key signed, if an operator accepted it.
+pub(super) async fn update(
+    State(service): State<Arc<Service>>,
+    Caller(peer): Caller,
+    Name(key): Name<KeyHash>,
+    Parameters(wanted): Parameters<Wanted>,
+    Body(body): Body<Presentation>,
+) -> Result<Response, Problem> {
+    let request = Request {
+        key,
+        algorithm: wanted.algorithm()?,
+        public_key: body.public_key,
+        time: body.time,
+        proof: STANDARD.decode(body.proof).map_err(|_| not_base64())?,
+    };
+    Ok(match service.put(&peer, &request).await? {
+        Answer::Pending(key) => pending(&key),
+        Answer::Signed { new: true, ready } => {
+            (StatusCode::CREATED, document(&ready)).into_response()
+        }
+        Answer::Signed { new: false, ready } => document(&ready).into_response(),
+    })
+}
+
+/// `GET`: reads a signature that was made before, as the very file that salt-master serves.
+pub(super) async fn show(
+    State(service): State<Arc<Service>>,
+    Caller(peer): Caller,
+    Name(key): Name<KeyHash>,
+    Parameters(wanted): Parameters<Wanted>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let lookup = Lookup {
+        key,
+        algorithm: wanted.algorithm()?,
+        signing_key: wanted.signing_key()?,
+    };
+    let ready = service.get(&peer, &lookup).await?;
+    if is_known(&headers, ready.etag()) {
+        return Ok((StatusCode::NOT_MODIFIED, tags(&ready)).into_response());
+    }
+    Ok(if wants_json(&headers) {
+        document(&ready).into_response()
+    } else {
+        let kind = [(header::CONTENT_TYPE, "text/plain; charset=utf-8")];
+        (tags(&ready), kind, ready.file()).into_response()
+    })
+}
+
+/// The parameters of both.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Wanted {
+    algorithm: Option<String>,
+    key: Option<String>,
+}
+
+impl Wanted {
+    fn algorithm(&self) -> Result<Option<Algorithm>, Problem> {
+        let parsed = self.algorithm.as_deref().map(str::parse).transpose();
+        parsed.map_err(|error| Problem::new(Kind::Unprocessable, format!("algorithm: {error}")))
+    }
+
+    fn signing_key(&self) -> Result<Option<KeyHash>, Problem> {
+        let parsed = self.key.as_deref().map(str::parse).transpose();
+        parsed.map_err(|error| Problem::new(Kind::Unprocessable, format!("key: {error}")))
+    }
+}
+
+/// The body of a `PUT`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Presentation {
+    public_key: String,
+    time: Timestamp,
+    proof: String,
+}
+
+fn not_base64() -> Problem {
+    Problem::new(
+        Kind::Unprocessable,
+        "proof: not standard base64 on one line; `base64 -w0` writes it",
+    )
+}
+
+fn pending(key: &PublicKey) -> Response {
+    let hash = key.hash().to_string();
+    let body = json!({
+        "status": "pending",
+        "public_key_sha256": hash,
+        "fingerprints": keys::fingerprints(key),
+        "detail": "an operator has to accept this key: compare the fingerprint, then run `mastersign masters accept`",
+    });
+    let retry = [(header::RETRY_AFTER, "30")];
+    (StatusCode::ACCEPTED, retry, axum::Json(body)).into_response()
+}
+
+fn document(ready: &Ready) -> impl IntoResponse + use<> {
+    let kind = [(header::CONTENT_TYPE, "application/json")];
+    (tags(ready), kind, ready.document())
+}
+
+/// A signature never changes, but the right to read it does: a cache has to ask each time.
+fn tags(ready: &Ready) -> [(header::HeaderName, String); 3] {
+    [
+        (header::ETAG, ready.etag().to_owned()),
+        (header::CACHE_CONTROL, "private, no-cache".to_owned()),
+        (header::VARY, "Accept".to_owned()),
+    ]
+}
+
+fn is_known(headers: &HeaderMap, etag: &str) -> bool {
+    headers
+        .get_all(header::IF_NONE_MATCH)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .map(|tag| tag.trim().trim_start_matches("W/"))
+        .any(|tag| tag == etag || tag == "*")
+}
+
+fn wants_json(headers: &HeaderMap) -> bool {
+    headers
+        .get_all(header::ACCEPT)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .any(|kind| kind.split(';').next().map(str::trim) == Some("application/json"))
+}

@@ -1,0 +1,97 @@
+//! What a master gets, encoded once and sent as often as it is asked for.
+
+use std::sync::Arc;
+
+use axum::body::Bytes;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use minion::verify::PublicKey;
+use serde_json::json;
+use sha2::{Digest, Sha256};
+
+use crate::store::StoredSignature;
+
+/// The answer to a request for a signature.
+#[derive(Clone, Debug)]
+pub enum Answer {
+    /// The key waits for an operator.
+    Pending(Arc<PublicKey>),
+    /// The signature.
+    Signed {
+        /// Whether it was made for this request.
+        new: bool,
+        /// The signature and its encodings.
+        ready: Arc<Ready>,
+    },
+}
+
+/// A stored signature with everything that is sent about it.
+#[derive(Debug)]
+pub struct Ready {
+    stored: Arc<StoredSignature>,
+    is_new: bool,
+    file: Bytes,
+    document: Bytes,
+    etag: String,
+}
+
+impl Ready {
+    /// Prepares a signature that was made just now.
+    #[must_use]
+    pub fn made(stored: Arc<StoredSignature>) -> Self {
+        Self {
+            is_new: true,
+            ..Self::stored(stored)
+        }
+    }
+
+    /// Prepares a signature that was there before.
+    #[must_use]
+    pub fn stored(stored: Arc<StoredSignature>) -> Self {
+        let raw = stored.signature.as_bytes();
+        let document = json!({
+            "signature": STANDARD.encode(raw),
+            "algorithm": stored.algorithm.name(),
+            "public_key_sha256": stored.key.to_string(),
+            "signing_key": stored.signing_key.to_string(),
+            "master": stored.master.as_str(),
+            "created_at": stored.created_at.to_string(),
+            "audit_seq": stored.audit_seq,
+        });
+        Self {
+            is_new: false,
+            file: stored.signature.to_file().into(),
+            document: document.to_string().into(),
+            etag: format!("\"{}\"", hex::encode(Sha256::digest(raw))),
+            stored,
+        }
+    }
+
+    /// The signature as the store knows it.
+    #[must_use]
+    pub const fn signature(&self) -> &Arc<StoredSignature> {
+        &self.stored
+    }
+
+    /// The exact content of Salt's `master_pubkey_signature`.
+    #[must_use]
+    pub fn file(&self) -> Bytes {
+        self.file.clone()
+    }
+
+    /// The signature and what it is for, in JSON.
+    #[must_use]
+    pub fn document(&self) -> Bytes {
+        self.document.clone()
+    }
+
+    /// The strong entity tag of the signature, with its quotes.
+    #[must_use]
+    pub fn etag(&self) -> &str {
+        &self.etag
+    }
+
+    pub(super) const fn is_new(&self) -> bool {
+        self.is_new
+    }
+}
