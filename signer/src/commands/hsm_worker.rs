@@ -30,21 +30,22 @@ pub struct Arguments {
 pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let worker = Worker::from_stdin()
         .context("hsm-worker is started by the service, with a socket as its standard input")?;
-    match load(&arguments) {
+    match load(arguments) {
         Ok((hsm, operators)) => worker.run(hsm, operators)?,
         Err(error) => worker.give_up(&format!("{error:#}")),
     }
     Ok(ExitCode::SUCCESS)
 }
 
-fn load(arguments: &Arguments) -> anyhow::Result<(Hsm, OperatorsCa)> {
-    let config = arguments.config.load()?;
+fn load(arguments: Arguments) -> anyhow::Result<(Hsm, OperatorsCa)> {
+    let Arguments { config, hsm: name } = arguments;
+    let config = config.load()?;
     let operators = operators(&config)?;
     let hsm = config
         .hsms
         .into_iter()
-        .find(|hsm| hsm.name.as_str() == arguments.hsm)
-        .with_context(|| format!("the configuration has no HSM {:?}", arguments.hsm))?;
+        .find(|hsm| hsm.name.as_str() == name)
+        .with_context(|| format!("the configuration has no HSM {name:?}"))?;
     Ok((hsm, operators))
 }
 

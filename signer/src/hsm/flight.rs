@@ -126,7 +126,9 @@ mod tests {
     fn after_a_crash_those_in_a_session_are_the_suspects() {
         let start = Instant::now();
         let mut flight = Flight::new(2, SECOND);
-        ['a', 'b', 'c'].map(|call| flight.add(call, start));
+        for call in ['a', 'b', 'c'] {
+            flight.add(call, start);
+        }
         assert_eq!(
             lost(flight, start),
             [

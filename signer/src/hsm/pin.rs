@@ -382,7 +382,6 @@ mod tests {
         read(&PinSource::File { path }).map(|pin| pin.expose_secret().to_owned())
     }
 
-    #[expect(clippy::unwrap_used, reason = "a test may panic")]
     fn written(directory: &Path, content: &[u8], mode: u32) -> PathBuf {
         let path = directory.join("pin");
         if path.exists() {

@@ -160,14 +160,12 @@ mod tests {
         assert_eq!(queue.len(), 0);
     }
 
-    #[expect(clippy::unwrap_used, reason = "a test may panic")]
     fn filled(calls: &str) -> Queue<char> {
         let mut queue = Queue::new(10);
         calls.chars().for_each(|call| queue.push(call).unwrap());
         queue
     }
 
-    #[expect(clippy::unwrap_used, reason = "a test may panic")]
     fn taken(queue: &mut Queue<char>) -> Ticket<char> {
         queue.take(0).unwrap().0
     }

@@ -70,7 +70,7 @@ impl Supervisor {
                 Next::Nothing => break,
             }
         }
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 
     async fn one_worker(&mut self) -> Next {

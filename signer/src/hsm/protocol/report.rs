@@ -275,7 +275,6 @@ mod tests {
         ]
     }
 
-    #[expect(clippy::unwrap_used, reason = "a test may panic")]
     fn body(report: &Report) -> Vec<u8> {
         let mut out = Vec::new();
         report.append(1, &mut out).unwrap();

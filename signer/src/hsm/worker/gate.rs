@@ -65,8 +65,8 @@ impl Gate {
         let (Some(own), Some(store)) = (self.own.get(), self.store.get()) else {
             return Err("the worker is not ready".to_owned());
         };
-        let key = key_policy::admit(key.as_bytes(), [&own.key])
-            .map_err(|refusal| refusal.to_string())?;
+        let key =
+            key_policy::admit(key.as_bytes(), [&own.key]).map_err(|refusal| refusal.to_string())?;
         self.operators
             .check_acceptance(acceptance, *store, key.hash())
             .map_err(|error| error.to_string())?;

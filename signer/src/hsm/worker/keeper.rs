@@ -59,7 +59,11 @@ impl Keeper {
         let key = keeper.find_key(&self.hsm.key)?;
         let suspicious = key.admit(self.hsm.never_extractable)?;
         for reason in suspicious {
-            tracing::warn!(hsm = self.hsm.name.as_str(), reason, "the key may have copies outside");
+            tracing::warn!(
+                hsm = self.hsm.name.as_str(),
+                reason,
+                "the key may have copies outside"
+            );
         }
         if let Some(path) = &self.hsm.public_key {
             token::check_pinned(&key, &token::read_pinned(path)?, path)?;
@@ -91,7 +95,9 @@ impl Keeper {
                 jobs: Arc::clone(&self.jobs),
                 link: Arc::clone(&self.link),
                 events: events.clone(),
-                probe: trials.first().map_or(Algorithm::Sha1, |trial| trial.algorithm),
+                probe: trials
+                    .first()
+                    .map_or(Algorithm::Sha1, |trial| trial.algorithm),
             };
             thread::Builder::new()
                 .name(format!("session-{number}"))
@@ -99,7 +105,10 @@ impl Keeper {
                 .map_err(Failure::Thread)?;
         }
         drop(events);
-        let mut sessions = Sessions { open: 0, pending: wanted };
+        let mut sessions = Sessions {
+            open: 0,
+            pending: wanted,
+        };
         while sessions.pending > 0 {
             sessions.note(event.recv())?;
         }
@@ -192,7 +201,9 @@ fn wanted_sessions(hsm: &Hsm, token: &TokenInfo) -> usize {
         .pool
         .sessions
         .map_or_else(|| cores.min(useful), NonZeroUsize::get);
-    let of_token = token.max_sessions.and_then(|most| usize::try_from(most).ok());
+    let of_token = token
+        .max_sessions
+        .and_then(|most| usize::try_from(most).ok());
     let of_profile = known.and_then(|sessions| sessions.limit);
     [of_token, of_profile]
         .into_iter()
