@@ -1,5 +1,6 @@
 //! The certificates of one test: three authorities, a server, and whoever the test needs.
 
+use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -63,6 +64,16 @@ impl Pki {
     pub fn master(&self, id: &str) -> Result<Papers> {
         let profile = Profile::Client(Identity::Master(id.parse()?));
         self.issue(&self.masters, &profile, &format!("master-{id}"))
+    }
+
+    /// A second certificate for a master that has one.
+    ///
+    /// # Errors
+    ///
+    /// As [`Pki::master`].
+    pub fn master_again(&self, id: &str) -> Result<Papers> {
+        let profile = Profile::Client(Identity::Master(id.parse()?));
+        self.issue(&self.masters, &profile, &format!("master-{id}-again"))
     }
 
     /// A certificate for an operator who may decide.
@@ -150,13 +161,13 @@ impl Papers {
 
     /// The options of every command that talks to the service.
     #[must_use]
-    pub fn options(&self) -> Vec<std::ffi::OsString> {
+    pub fn options(&self) -> Vec<OsString> {
         let Self {
             ca,
             certificate,
             key,
         } = self;
-        [("--ca", ca), ("--cert", certificate), ("--key", key)]
+        [("--ca", ca), ("--certificate", certificate), ("--key", key)]
             .into_iter()
             .flat_map(|(option, path)| [option.into(), path.into()])
             .collect()

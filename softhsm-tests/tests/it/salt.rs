@@ -3,10 +3,12 @@
 
 use std::fs;
 
-use minion::verify::{Algorithm, PublicKey, Signature};
+use minion::verify::{Algorithm, KeyHash, PublicKey, Signature};
 use openssl::hash::MessageDigest;
 use openssl::pkey::PKey;
 use openssl::rsa::Rsa;
+use softhsm_tests::binaries::mastersign;
+use softhsm_tests::process::{attempt, run};
 use softhsm_tests::rounds;
 use softhsm_tests::salt::{Installation, Master, Minion, MinionConfig, Turn, Version};
 use softhsm_tests::search;
@@ -166,7 +168,7 @@ fn signed(
     installation
 }
 
-/// What operator and master do, with the commands that they have for it.
+/// What master and operator do, with the commands that they have for it.
 fn sign(
     site: &Site,
     service: &Service,
@@ -174,8 +176,43 @@ fn sign(
     id: &str,
     algorithm: Algorithm,
 ) {
-    todo!()
+    let papers = site.pki().master(id).unwrap();
+    let fetch = || {
+        let mut command = mastersign().unwrap();
+        command
+            .args([
+                "fetch",
+                "--url",
+                &service.url(),
+                "--algorithm",
+                algorithm.name(),
+            ])
+            .args(papers.options())
+            .arg("--master-sign-pub")
+            .arg(site.token().public_key_file())
+            .arg("--salt-config")
+            .arg(installation.config_dir());
+        command
+    };
+    let (status, _, complaint) = attempt(&fetch()).unwrap();
+    assert_eq!(status.code(), Some(PENDING), "{complaint}");
+    assert!(!installation.signature_file().exists());
+    accept(site, service, id, public_key(installation).hash());
+    run(&fetch()).unwrap();
 }
+
+fn accept(site: &Site, service: &Service, id: &str, key: KeyHash) {
+    let admin = site.pki().admin(&format!("admin-of-{id}")).unwrap();
+    run(mastersign()
+        .unwrap()
+        .args(["masters", "accept", id, "--key", &key.to_string()])
+        .args(["--url", &service.url()])
+        .args(admin.options()))
+    .unwrap();
+}
+
+/// The exit code of `mastersign fetch` while no operator has decided.
+const PENDING: i32 = 3;
 
 fn start_minion(
     site: &Site,
