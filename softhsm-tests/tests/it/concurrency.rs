@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use minion::verify::Algorithm;
+use minion::verify::{Algorithm, Signature};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use signer::authorize::Verb;
-use signer::client::Put;
-use softhsm_tests::people::{Master, Operator};
+use signer::client::{Client, Put};
+use softhsm_tests::people::{Master, Operator, Proven};
 use softhsm_tests::rounds;
 use softhsm_tests::service::Site;
 use tokio::task::JoinSet;
@@ -31,32 +31,7 @@ async fn soak_a_thousand_concurrent_first_requests_make_exactly_one_signature() 
             .await
             .unwrap();
 
-        // One proof for all, so that the requests follow each other as fast as they can be sent.
-        let store = client.signing_keys().await.unwrap().store;
-        let proof = master.prove(store).unwrap();
-        let mut requests = JoinSet::new();
-        for _ in 0..REQUESTS {
-            let (master, client, proof) = (Arc::clone(&master), client.clone(), proof.clone());
-            requests.spawn(async move {
-                client
-                    .put_signature(
-                        master.public_key(),
-                        Some(Algorithm::Sha1),
-                        proof.time,
-                        &proof.signature,
-                    )
-                    .await
-            });
-        }
-        let answers = requests.join_all().await;
-
-        let signatures: Vec<_> = answers
-            .into_iter()
-            .map(|answer| match answer.unwrap() {
-                Put::Signed { document, .. } => document.signature().unwrap(),
-                Put::Pending(_) => panic!("an accepted key is pending"),
-            })
-            .collect();
+        let signatures = ask_a_thousand_times(&master, &client).await;
         assert_eq!(signatures.len(), REQUESTS);
         let signature = signatures.first().unwrap();
         assert!(signatures.iter().all(|other| other == signature));
@@ -78,6 +53,27 @@ async fn soak_a_thousand_concurrent_first_requests_make_exactly_one_signature() 
             0
         );
     }
+}
+
+/// All requests at once; each must be answered with a signature.
+async fn ask_a_thousand_times(master: &Arc<Master>, client: &Client) -> Vec<Signature> {
+    // One proof for all, so that the requests follow each other as fast as they can be sent.
+    let store = client.signing_keys().await.unwrap().store;
+    let proof = master.prove(store).unwrap();
+    let mut requests = JoinSet::new();
+    for _ in 0..REQUESTS {
+        let (master, client, proof) = (Arc::clone(master), client.clone(), proof.clone());
+        requests.spawn(async move {
+            let Proven { time, signature } = proof;
+            let key = master.public_key();
+            let put = client.put_signature(key, Some(Algorithm::Sha1), time, &signature);
+            match put.await.unwrap() {
+                Put::Signed { document, .. } => document.signature().unwrap(),
+                Put::Pending(_) => panic!("an accepted key is pending"),
+            }
+        });
+    }
+    requests.join_all().await
 }
 
 const REQUESTS: usize = 1000;
