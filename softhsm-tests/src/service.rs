@@ -107,9 +107,12 @@ impl Site {
         let mut command = mastersign()?;
         command.arg("serve").arg("--config").arg(self.config());
         let process = Process::start(&mut command)?;
-        let api = listening(process.log(), "api")?;
-        let ops = listening(process.log(), "ops")?;
-        Ok(Service { process, api, ops })
+        let line = process.log().wait_for("serving")?;
+        Ok(Service {
+            api: address(&line, "api")?,
+            ops: address(&line, "ops")?,
+            process,
+        })
     }
 }
 
@@ -195,10 +198,9 @@ impl Service {
     }
 }
 
-/// Waits for the line that says where a listener is.
-fn listening(log: &Log, listener: &str) -> Result<SocketAddr> {
-    let line = log.wait_for(&format!("{listener} listener"))?;
-    line.split(|c: char| c.is_whitespace() || c == '=' || c == '"')
-        .find_map(|word| word.parse().ok())
-        .with_context(|| format!("no address in {line:?}"))
+/// Reads an address from the line that says where the service listens.
+fn address(line: &str, listener: &str) -> Result<SocketAddr> {
+    line.split_whitespace()
+        .find_map(|word| word.strip_prefix(listener)?.strip_prefix('=')?.parse().ok())
+        .with_context(|| format!("no address of {listener} in {line:?}"))
 }
