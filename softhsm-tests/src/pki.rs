@@ -66,6 +66,12 @@ impl Pki {
         self.issue(&self.masters, &profile, &format!("master-{id}"))
     }
 
+    /// Where the certificate of a master lies.
+    #[must_use]
+    pub fn master_papers(&self, id: &str) -> Papers {
+        self.papers(&format!("master-{id}"))
+    }
+
     /// A second certificate for a master that has one.
     ///
     /// # Errors
