@@ -221,7 +221,7 @@ fn accept(site: &Site, service: &Service, id: &str, key: KeyHash) {
         .unwrap()
         .args(["masters", "accept", id, "--key", &key.to_string()])
         .args(["--url", &service.url()])
-        .args(admin.options()))
+        .args(admin.operator_options()))
     .unwrap();
 }
 
