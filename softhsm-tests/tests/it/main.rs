@@ -5,3 +5,4 @@
 )]
 
 mod salt;
+mod workers;
