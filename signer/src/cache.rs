@@ -81,6 +81,12 @@ impl<V: Clone + Send + Sync + 'static> Cache<V> {
         }
     }
 
+    /// How many callers wait for an entry, those included that went away.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        self.flights.len()
+    }
+
     /// Waits until all work that was started has ended.
     pub async fn close(&self) {
         self.flights.close();
@@ -156,7 +162,7 @@ mod tests {
                 })
             })
             .collect();
-        while cache.flights.len() < 1000 {
+        while cache.waiting() < 1000 {
             tokio::task::yield_now().await;
         }
         gate.notify_one();

@@ -35,7 +35,7 @@ pub fn check<'a>(
     key: &PublicKey,
     signing_keys: impl IntoIterator<Item = &'a PublicKey>,
 ) -> Result<(), Refusal> {
-    RULES.iter().try_for_each(|rule| rule(key))?;
+    RULES.iter().try_for_each(|Rule(rule)| rule(key))?;
     let modulus = key.modulus();
     match signing_keys
         .into_iter()
@@ -94,12 +94,15 @@ pub enum Refusal {
 }
 
 /// Rules about a key by itself, cheapest first.
-const RULES: [fn(&PublicKey) -> Result<(), Refusal>; 4] = [
-    numbers::bits,
-    numbers::exponent,
-    numbers::odd_modulus,
-    collision::none,
+const RULES: [Rule; 4] = [
+    Rule(numbers::bits),
+    Rule(numbers::exponent),
+    Rule(numbers::odd_modulus),
+    Rule(collision::none),
 ];
+
+/// Passes a key, or says what is wrong with it.
+struct Rule(fn(&PublicKey) -> Result<(), Refusal>);
 
 #[cfg(test)]
 mod tests {

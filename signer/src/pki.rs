@@ -22,12 +22,14 @@ mod files;
 mod index;
 mod profile;
 mod request;
+mod scope;
 
-pub use authority::{Authority, Issued, Scope, UnknownScope};
+pub use authority::{Authority, Issued};
 pub use files::{Existing, make_folder, write_private, write_public};
 pub use index::Entry;
 pub use profile::{Host, HostError, Profile};
 pub use request::Request;
+pub use scope::{Scope, UnknownScope};
 
 use std::io;
 use std::path::PathBuf;

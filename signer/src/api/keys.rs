@@ -15,7 +15,6 @@ use crate::signing::Service;
 use crate::store::SigningKeyRecord;
 
 /// `GET`: all of them, and the store that they sign for.
-#[expect(clippy::unused_async, reason = "axum's handlers are async")]
 pub(super) async fn index(State(service): State<Arc<Service>>, _: Caller) -> Json<Value> {
     let store = service.store();
     let keys: Vec<Value> = {
@@ -26,7 +25,6 @@ pub(super) async fn index(State(service): State<Arc<Service>>, _: Caller) -> Jso
 }
 
 /// `GET`: one of them.
-#[expect(clippy::unused_async, reason = "axum's handlers are async")]
 pub(super) async fn show(
     State(service): State<Arc<Service>>,
     _: Caller,
@@ -36,7 +34,6 @@ pub(super) async fn show(
 }
 
 /// `GET`: the content of the minions' `master_sign.pub`.
-#[expect(clippy::unused_async, reason = "axum's handlers are async")]
 pub(super) async fn public_pem(
     State(service): State<Arc<Service>>,
     _: Caller,

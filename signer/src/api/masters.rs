@@ -15,7 +15,6 @@ use crate::signing::Service;
 use crate::store::{KeyRecord, Master};
 
 /// `GET`: all masters.
-#[expect(clippy::unused_async, reason = "axum's handlers are async")]
 pub(super) async fn index(State(service): State<Arc<Service>>, _: Admin) -> Json<Value> {
     let masters: Vec<Arc<Master>> = service.store().state().masters.values().cloned().collect();
     let masters: Vec<Value> = masters.iter().map(|master| object(master)).collect();
@@ -23,7 +22,6 @@ pub(super) async fn index(State(service): State<Arc<Service>>, _: Admin) -> Json
 }
 
 /// `GET`: one master.
-#[expect(clippy::unused_async, reason = "axum's handlers are async")]
 pub(super) async fn show(
     State(service): State<Arc<Service>>,
     _: Admin,

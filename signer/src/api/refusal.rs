@@ -120,6 +120,13 @@ impl From<DecideError> for Problem {
             DecideError::Conflict { current } => {
                 Self::new(Kind::Conflict, detail).with("generation", current)
             }
+            DecideError::Barred { .. }
+            | DecideError::HeldBy { .. }
+            | DecideError::IsAccepted
+            | DecideError::IsRejected
+            | DecideError::IsRevoked => Self::new(Kind::Conflict, detail),
+            DecideError::OtherStore { .. } => Self::new(Kind::StatementRefused, detail),
+            DecideError::UnknownKey { .. } => Self::new(Kind::NotFound, detail),
             DecideError::Store(_) => Self::new(
                 Kind::StoreUnavailable,
                 "the decision could not be recorded; look at the master before you repeat it",
@@ -135,7 +142,7 @@ fn of_flight(error: &FlightError) -> Problem {
             Kind::HsmUnavailable,
             "the HSM does not hold the active signing key; an operator has to look at it",
         ),
-        FlightError::Publish(PublishError::Outdated) => Problem::new(
+        FlightError::Publish(PublishError::MasterChanged { .. }) => Problem::new(
             Kind::Conflict,
             "a decision about this master overtook the request; repeat it",
         ),

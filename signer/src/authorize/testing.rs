@@ -1,5 +1,4 @@
 //! A throw-away operators' CA, its admins, and masters' keys, for the tests of this crate.
-#![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 use std::sync::Arc;
 
@@ -83,6 +82,7 @@ impl Issued {
 }
 
 /// A master's RSA key pair.
+#[derive(Debug)]
 pub(crate) struct MasterKey {
     pub(crate) private: PKey<Private>,
     pub(crate) public: Arc<PublicKey>,

@@ -41,7 +41,7 @@ mod tests {
     fn modulus(first: u8, bytes: usize, last: u8) -> Vec<u8> {
         let mut modulus = vec![0x5a; bytes];
         modulus[0] = first;
-        modulus[bytes - 1] = last;
+        *modulus.last_mut().unwrap() = last;
         modulus
     }
 

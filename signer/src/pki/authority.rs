@@ -2,76 +2,20 @@
 
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
 use std::time::Duration;
 
 use rcgen::{
-    BasicConstraints, Certificate, CertificateParams, DistinguishedName, DnType,
-    ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose, PKCS_ECDSA_P256_SHA256,
-    PublicKeyData, SerialNumber, SubjectPublicKeyInfo,
+    BasicConstraints, Certificate, CertificateParams, DistinguishedName, DnType, IsCa, Issuer,
+    KeyPair, KeyUsagePurpose, PKCS_ECDSA_P256_SHA256, PublicKeyData, SerialNumber,
+    SubjectPublicKeyInfo,
 };
 use sha2::{Digest, Sha256};
 use time::OffsetDateTime;
 use x509_parser::pem::parse_x509_pem;
 use zeroize::Zeroizing;
 
-use super::{Entry, Error, Existing, Profile, Request, files, index};
+use super::{Entry, Error, Existing, Profile, Request, Scope, files, index};
 use crate::clock::Timestamp;
-
-/// What an authority vouches for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Scope {
-    /// Salt masters.
-    Masters,
-    /// People and their tools.
-    Operators,
-    /// The signing service.
-    Service,
-}
-
-impl Scope {
-    /// All, in alphabetical order.
-    pub const ALL: [Self; 3] = [Self::Masters, Self::Operators, Self::Service];
-
-    /// The word, which is also the name of its folder.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Masters => "masters",
-            Self::Operators => "operators",
-            Self::Service => "service",
-        }
-    }
-
-    const fn usage(self) -> ExtendedKeyUsagePurpose {
-        match self {
-            Self::Masters | Self::Operators => ExtendedKeyUsagePurpose::ClientAuth,
-            Self::Service => ExtendedKeyUsagePurpose::ServerAuth,
-        }
-    }
-}
-
-impl fmt::Display for Scope {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
-
-impl FromStr for Scope {
-    type Err = UnknownScope;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        Self::ALL
-            .into_iter()
-            .find(|scope| scope.name() == text)
-            .ok_or(UnknownScope)
-    }
-}
-
-/// A word that names no authority.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the authorities are masters, operators and service")]
-pub struct UnknownScope;
 
 /// A certificate authority with its private key.
 pub struct Authority {
@@ -103,7 +47,7 @@ impl Authority {
         subject.push(DnType::OrganizationName, "Mastersign");
         subject.push(
             DnType::CommonName,
-            format!("{} {short}", common_name(scope)),
+            format!("{} {short}", scope.common_name()),
         );
         params.distinguished_name = subject;
         let certificate = params.self_signed(&key).map_err(Error::Sign)?;
@@ -153,7 +97,7 @@ impl Authority {
             .iter_common_name()
             .next()
             .and_then(|name| name.as_str().ok());
-        if !certificate.is_ca() || !name.is_some_and(|name| name.starts_with(common_name(scope))) {
+        if !certificate.is_ca() || !name.is_some_and(|name| name.starts_with(scope.common_name())) {
             return Err(refused("it belongs to something else"));
         }
         let key = Zeroizing::new(files::read_private(&folder.join(KEY))?);
@@ -305,14 +249,6 @@ impl fmt::Debug for Issued {
     }
 }
 
-const fn common_name(scope: Scope) -> &'static str {
-    match scope {
-        Scope::Masters => "Mastersign masters CA",
-        Scope::Operators => "Mastersign operators CA",
-        Scope::Service => "Mastersign service CA",
-    }
-}
-
 /// Sets both dates; the first lies a little back, for machines whose clocks are.
 fn set_dates(
     params: &mut CertificateParams,
@@ -349,3 +285,158 @@ const BACKDATED: i64 = 300;
 const CERTIFICATE: &str = "ca.pem";
 const INDEX: &str = "index.jsonl";
 const KEY: &str = "ca.key";
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use crate::pki::check::Report;
+
+    const DAY: Duration = Duration::from_secs(86_400);
+    const DECADE: Duration = Duration::from_secs(3_650 * 86_400);
+
+    fn now() -> Timestamp {
+        "2026-11-22T02:25:06Z".parse().unwrap()
+    }
+
+    fn authority(scope: Scope) -> Authority {
+        Authority::create(scope, DECADE, now()).unwrap()
+    }
+
+    fn client(uri: &str) -> Profile {
+        Profile::Client(uri.parse().unwrap())
+    }
+
+    fn server() -> Profile {
+        Profile::Server(vec!["localhost".parse().unwrap(), "::1".parse().unwrap()])
+    }
+
+    fn problems(issued: &Issued, authority: &Authority) -> Vec<String> {
+        let mut report = Report::of_pem(
+            issued.certificate_pem.as_bytes(),
+            Some(authority.certificate_pem().as_bytes()),
+            now(),
+        );
+        report.check_key(issued.certificate_pem.as_bytes(), issued.key_pem.as_bytes());
+        report.problems
+    }
+
+    #[test]
+    fn what_each_authority_issues_passes_the_service_s_own_check() {
+        for profile in [
+            client("mastersign:master:m-1"),
+            client("mastersign:admin:alice"),
+            client("mastersign:auditor:bob"),
+            client("mastersign:metrics:prometheus"),
+            server(),
+        ] {
+            let authority = authority(profile.scope());
+            let issued = authority.issue(&profile, DAY, now()).unwrap();
+            assert_eq!(problems(&issued, &authority), [""; 0], "{profile}");
+        }
+    }
+
+    #[test]
+    fn another_authority_of_the_same_scope_does_not_vouch() {
+        let (ours, other) = (authority(Scope::Masters), authority(Scope::Masters));
+        let issued = ours
+            .issue(&client("mastersign:master:m-1"), DAY, now())
+            .unwrap();
+        assert_eq!(problems(&issued, &other).len(), 1);
+    }
+
+    #[test]
+    fn an_authority_issues_nothing_outside_its_scope() {
+        for scope in Scope::ALL {
+            let authority = authority(scope);
+            for profile in [
+                client("mastersign:master:m-1"),
+                client("mastersign:admin:alice"),
+                server(),
+            ] {
+                let issued = authority.issue(&profile, DAY, now());
+                assert_eq!(
+                    issued.is_ok(),
+                    profile.scope() == scope,
+                    "{scope} {profile}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn a_certificate_never_outlives_its_authority() {
+        let authority = Authority::create(Scope::Masters, DAY, now()).unwrap();
+        let profile = client("mastersign:master:m-1");
+        authority.issue(&profile, DAY, now()).unwrap();
+        assert!(matches!(
+            authority.issue(&profile, DAY + Duration::from_secs(1), now()),
+            Err(Error::Outlives { .. })
+        ));
+    }
+
+    #[test]
+    fn dates_are_set_and_begin_five_minutes_back() {
+        let authority = authority(Scope::Masters);
+        let issued = authority
+            .issue(&client("mastersign:master:m-1"), DAY, now())
+            .unwrap();
+        let report = Report::of_pem(issued.certificate_pem.as_bytes(), None, now());
+        let certificate = &report.certificates[0];
+        assert_eq!(certificate.not_before.to_string(), "2026-11-22T02:20:06Z");
+        assert_eq!(certificate.not_after.to_string(), "2026-11-23T02:25:06Z");
+        assert_eq!(certificate.serial, issued.entry.serial);
+        assert_eq!(certificate.spki_sha256, issued.entry.spki_sha256);
+    }
+
+    #[test]
+    fn an_authority_comes_back_from_its_folder_and_lists_what_it_made() {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = folder.path().join("masters");
+        let mut made = authority(Scope::Masters);
+        made.save(&folder, Existing::Keep).unwrap();
+        let loaded = Authority::load(Scope::Masters, &folder).unwrap();
+        let issued = loaded
+            .issue(&client("mastersign:master:m-1"), DAY, now())
+            .unwrap();
+        assert_eq!(problems(&issued, &made), [""; 0]);
+        assert_eq!(Authority::list(&folder).unwrap(), [issued.entry]);
+
+        assert!(matches!(
+            authority(Scope::Masters).save(&folder, Existing::Keep),
+            Err(Error::Exists { .. })
+        ));
+        assert!(Authority::load(Scope::Masters, &folder).is_ok());
+    }
+
+    #[test]
+    fn a_folder_with_another_authority_or_another_key_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let (one, two) = (folder.path().join("one"), folder.path().join("two"));
+        authority(Scope::Masters)
+            .save(&one, Existing::Keep)
+            .unwrap();
+        authority(Scope::Masters)
+            .save(&two, Existing::Keep)
+            .unwrap();
+        let refused = |scope| matches!(Authority::load(scope, &one), Err(Error::Authority { .. }));
+        assert!(refused(Scope::Operators));
+        assert!(!refused(Scope::Masters));
+        fs::copy(two.join(KEY), one.join(KEY)).unwrap();
+        assert!(refused(Scope::Masters));
+    }
+
+    #[test]
+    fn no_debug_shows_a_private_key() {
+        let authority = authority(Scope::Masters);
+        let issued = authority
+            .issue(&client("mastersign:master:m-1"), DAY, now())
+            .unwrap();
+        let shown = format!("{authority:?} {issued:?}");
+        assert!(
+            !shown.contains("PRIVATE") && !shown.contains("key_pem"),
+            "{shown}"
+        );
+    }
+}

@@ -59,7 +59,13 @@ pub enum Error {
 impl Error {
     /// Whether a decision was taken while the signature was made, so that asking again is right.
     pub(super) fn is_outdated(&self) -> bool {
-        matches!(self, Self::Flight(error) if matches!(**error, FlightError::Publish(store::PublishError::Outdated)))
+        let Self::Flight(error) = self else {
+            return false;
+        };
+        matches!(
+            **error,
+            FlightError::Publish(store::PublishError::MasterChanged { .. })
+        )
     }
 }
 

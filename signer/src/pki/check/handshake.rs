@@ -303,3 +303,183 @@ impl ServerCertVerifier for Recorder {
 }
 
 const PATIENCE: Duration = Duration::from_secs(5);
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+    use std::thread;
+
+    use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
+    use rustls::{ServerConfig, ServerConnection};
+
+    use super::*;
+    use crate::pki::{Authority, Issued, Profile, Scope};
+
+    const DAY: Duration = Duration::from_secs(86_400);
+    const YEAR: Duration = Duration::from_secs(365 * 86_400);
+
+    struct Pki {
+        service: Authority,
+        masters: Authority,
+    }
+
+    impl Pki {
+        fn new() -> Self {
+            let create = |scope| Authority::create(scope, YEAR, now()).unwrap();
+            Self {
+                service: create(Scope::Service),
+                masters: create(Scope::Masters),
+            }
+        }
+
+        fn server(&self, host: &str) -> Issued {
+            let profile = Profile::Server(vec![host.parse().unwrap()]);
+            self.service.issue(&profile, DAY, now()).unwrap()
+        }
+
+        fn master(&self) -> Issued {
+            let profile = Profile::Client("mastersign:master:m-1".parse().unwrap());
+            self.masters.issue(&profile, DAY, now()).unwrap()
+        }
+
+        /// A server that trusts the masters' authority and answers one connection.
+        fn serve(&self, shown: &Issued) -> String {
+            let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+            let mut roots = RootCertStore::empty();
+            let ca = self.masters.certificate_pem().as_bytes();
+            roots
+                .add(CertificateDer::from_pem_slice(ca).unwrap())
+                .unwrap();
+            let verifier =
+                WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider))
+                    .build()
+                    .unwrap();
+            let certificate = CertificateDer::from_pem_slice(shown.certificate_pem.as_bytes());
+            let key = PrivateKeyDer::from_pem_slice(shown.key_pem.as_bytes()).unwrap();
+            let mut config = ServerConfig::builder_with_provider(provider)
+                .with_protocol_versions(&[&rustls::version::TLS13])
+                .unwrap()
+                .with_client_cert_verifier(verifier)
+                .with_single_cert(vec![certificate.unwrap()], key)
+                .unwrap();
+            config.session_storage = Arc::new(NoServerSessionStorage {});
+            let config = Arc::new(config);
+            answer(move |mut stream| {
+                let mut connection = ServerConnection::new(config).unwrap();
+                let mut tls = rustls::Stream::new(&mut connection, &mut stream);
+                if tls.read(&mut [0; 64]).is_ok() {
+                    tls.write_all(b"HTTP/1.1 404 Not Found\r\n\r\n").unwrap();
+                }
+                // Until the other end hangs up, so that no reset overtakes the alert.
+                stream.read_to_end(&mut Vec::new()).ok();
+            })
+        }
+
+        fn check(&self, address: &str, client: Option<&Issued>) -> Report {
+            let folder = tempfile::tempdir().unwrap();
+            let (certificate, key) = (folder.path().join("c.pem"), folder.path().join("c.key"));
+            if let Some(issued) = client {
+                std::fs::write(&certificate, &issued.certificate_pem).unwrap();
+                std::fs::write(&key, issued.key_pem.as_bytes()).unwrap();
+            }
+            let call = Call {
+                address,
+                authorities: self.service.certificate_pem().as_bytes(),
+                client: client.map(|_| (certificate.as_path(), key.as_path())),
+            };
+            check(call, now()).unwrap()
+        }
+    }
+
+    #[test]
+    fn a_good_handshake_shows_the_server_and_no_problem() {
+        let pki = Pki::new();
+        let address = pki.serve(&pki.server("localhost"));
+        let report = pki.check(&address, Some(&pki.master()));
+        assert!(report.is_good(), "{report:?}");
+        assert_eq!(report.certificates[0].names, ["DNS:localhost"]);
+    }
+
+    #[test]
+    fn a_missing_client_certificate_is_named() {
+        let pki = Pki::new();
+        let address = pki.serve(&pki.server("localhost"));
+        problem(&pki.check(&address, None), "asks for a client certificate");
+    }
+
+    #[test]
+    fn a_client_of_another_authority_is_named() {
+        let pki = Pki::new();
+        let address = pki.serve(&pki.server("localhost"));
+        let stranger = Pki::new().master();
+        problem(
+            &pki.check(&address, Some(&stranger)),
+            "does not trust the authority",
+        );
+    }
+
+    #[test]
+    fn a_server_under_another_name_is_named_and_shown() {
+        let pki = Pki::new();
+        let address = pki.serve(&pki.server("signer.example"));
+        let report = pki.check(&address, Some(&pki.master()));
+        problem(&report, "does not name the host");
+        assert_eq!(report.certificates[0].names, ["DNS:signer.example"]);
+    }
+
+    #[test]
+    fn a_server_of_another_authority_is_named() {
+        let pki = Pki::new();
+        let address = pki.serve(&Pki::new().server("localhost"));
+        problem(&pki.check(&address, None), "did not sign");
+    }
+
+    #[test]
+    fn a_server_that_shows_a_client_s_certificate_is_named() {
+        let pki = Pki::new();
+        let address = pki.serve(&pki.master());
+        assert!(!pki.check(&address, None).is_good());
+    }
+
+    #[test]
+    fn what_does_not_speak_tls_is_named() {
+        let address = answer(|mut stream| {
+            let mut request = [0; 1024];
+            let _ = stream.read(&mut request).unwrap();
+            stream
+                .write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+                .unwrap();
+            stream.read_to_end(&mut Vec::new()).ok();
+        });
+        problem(&Pki::new().check(&address, None), "does not speak TLS");
+    }
+
+    #[test]
+    fn a_closed_port_is_named() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = format!("localhost:{}", listener.local_addr().unwrap().port());
+        drop(listener);
+        problem(&Pki::new().check(&address, None), "nothing listens");
+    }
+
+    fn now() -> Timestamp {
+        use crate::clock::{Clock, SystemClock};
+
+        SystemClock.now()
+    }
+
+    /// Listens on a free port and hands the first connection over.
+    fn answer(with: impl FnOnce(TcpStream) + Send + 'static) -> String {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        thread::spawn(move || with(listener.accept().unwrap().0));
+        format!("localhost:{port}")
+    }
+
+    fn problem(report: &Report, words: &str) {
+        assert!(
+            report.problems.iter().any(|text| text.contains(words)),
+            "{report:?}"
+        );
+    }
+}

@@ -1,0 +1,169 @@
+//! `GET` of signatures, signing keys and masters.
+
+use super::*;
+
+#[tokio::test]
+async fn a_signature_is_read_as_the_very_file_that_salt_serves() {
+    let world = World::new().await;
+    let key = world.accepted("m1").await;
+    let path = signature_path(&key);
+    world
+        .get(master("m1"), &path)
+        .await
+        .refused(404, "not-found");
+    assert_eq!(world.count(), 0);
+    let made = world.put("m1", &key).await.json();
+    for reader in [master("m1"), admin("ada")] {
+        let reply = world.get(reader, &path).await;
+        assert_eq!(reply.status, StatusCode::OK);
+        assert_eq!(
+            reply.body,
+            format!("{}\n", made["signature"].as_str().unwrap())
+        );
+        assert_eq!(reply.headers["content-type"], "text/plain; charset=utf-8");
+    }
+    let request = Request::get(&path)
+        .extension(master("m1"))
+        .header("accept", "application/json")
+        .body(Body::empty())
+        .unwrap();
+    assert_eq!(world.send(request).await.json(), made);
+    assert_eq!(world.count(), 1);
+}
+
+#[tokio::test]
+async fn an_unchanged_signature_is_not_sent_again() {
+    let world = World::new().await;
+    let key = world.accepted("m1").await;
+    world.put("m1", &key).await;
+    let path = signature_path(&key);
+    let etag = world.get(master("m1"), &path).await.headers["etag"].clone();
+    for (tag, status) in [
+        (etag.to_str().unwrap().to_owned(), StatusCode::NOT_MODIFIED),
+        (
+            format!("\"x\", W/{}", etag.to_str().unwrap()),
+            StatusCode::NOT_MODIFIED,
+        ),
+        ("\"x\"".to_owned(), StatusCode::OK),
+    ] {
+        let request = Request::get(&path)
+            .extension(master("m1"))
+            .header("if-none-match", tag)
+            .body(Body::empty())
+            .unwrap();
+        let reply = world.send(request).await;
+        assert_eq!(reply.status, status);
+        assert_eq!(reply.headers["etag"], etag);
+    }
+    world.decide(Verb::Revoke, "m1", &key).await;
+    let request = Request::get(&path)
+        .extension(master("m1"))
+        .header("if-none-match", etag)
+        .body(Body::empty())
+        .unwrap();
+    world.send(request).await.refused(403, "key-revoked");
+}
+
+#[tokio::test]
+async fn others_learn_nothing_about_a_masters_signature() {
+    let world = World::new().await;
+    let key = world.accepted("m1").await;
+    world.put("m1", &key).await;
+    let path = signature_path(&key);
+    let other = world
+        .get(master("m2"), &path)
+        .await
+        .refused(404, "not-found");
+    let unknown = signature_path(&MasterKey::generate());
+    let none = world
+        .get(master("m2"), &unknown)
+        .await
+        .refused(404, "not-found");
+    assert_eq!(other, none);
+    for role in ["auditor", "metrics"] {
+        let caller = peer(&format!("mastersign:{role}:eve"));
+        world.get(caller, &path).await.refused(403, "forbidden");
+    }
+}
+
+#[tokio::test]
+async fn a_signature_by_another_key_or_algorithm_is_another_signature() {
+    let world = World::new().await;
+    let key = world.accepted("m1").await;
+    world.put("m1", &key).await;
+    let path = signature_path(&key);
+    let kid = world.signer.key.public.hash();
+    let reply = world.get(master("m1"), &format!("{path}?key={kid}")).await;
+    assert_eq!(reply.status, StatusCode::OK);
+    for wish in [
+        format!("key={}", key.public.hash()),
+        "algorithm=PKCS1v15-SHA224".to_owned(),
+    ] {
+        let reply = world.get(master("m1"), &format!("{path}?{wish}")).await;
+        reply.refused(404, "not-found");
+    }
+    let reply = world.get(master("m1"), &format!("{path}?key=none")).await;
+    reply.refused(422, "unprocessable");
+}
+
+#[tokio::test]
+async fn anybody_with_a_certificate_reads_the_trust_set() {
+    let world = World::new().await;
+    let signing = &world.signer.key.public;
+    for caller in [
+        "master:m1",
+        "admin:ada",
+        "auditor:eve",
+        "metrics:prometheus",
+    ] {
+        let caller = peer(&format!("mastersign:{caller}"));
+        let all = world.get(caller.clone(), "/v1/signing-keys").await.json();
+        assert_eq!(all["store"], json!(world.service.store().uuid()));
+        let [one] = all["signing_keys"].as_array().unwrap().as_slice() else {
+            panic!("not one key: {all}");
+        };
+        assert_eq!(one["id"], signing.hash().to_string());
+        assert_eq!(one["state"], "active");
+        assert_eq!(one["bits"], 2048);
+        let path = format!("/v1/signing-keys/{}", signing.hash());
+        assert_eq!(&world.get(caller.clone(), &path).await.json(), one);
+        let pem = world.get(caller, &format!("{path}/public.pem")).await;
+        assert_eq!(pem.body, signing.to_file());
+    }
+    let unknown = format!("/v1/signing-keys/{}", KeyHash::new([1; 32]));
+    world
+        .get(master("m1"), &unknown)
+        .await
+        .refused(404, "not-found");
+}
+
+#[tokio::test]
+async fn an_admin_sees_every_master_with_its_keys() {
+    let world = World::new().await;
+    let key = world.accepted("m1").await;
+    let waiting = MasterKey::generate();
+    world.put("m2", &waiting).await;
+    let all = world.get(admin("ada"), "/v1/masters").await.json();
+    let masters = all["masters"].as_array().unwrap();
+    assert_eq!(masters.len(), 2);
+    assert_eq!(masters[0]["generation"], 1);
+    let shown = &masters[0]["keys"][0];
+    assert_eq!(shown["sha256"], key.public.hash().to_string());
+    assert_eq!(shown["status"], "accepted");
+    assert_eq!(shown["public_key"], key.public.canonical());
+    let spki = minion::verify::Fingerprint::spki(&key.public).unwrap();
+    assert_eq!(shown["fingerprints"]["spki"], spki.to_string());
+    assert_eq!(
+        world.get(admin("ada"), "/v1/masters/m2").await.json(),
+        masters[1]
+    );
+    assert_eq!(masters[1]["keys"][0]["status"], "pending");
+    world
+        .get(admin("ada"), "/v1/masters/m3")
+        .await
+        .refused(404, "not-found");
+    world
+        .get(admin("ada"), "/v1/masters/m%20")
+        .await
+        .refused(400, "bad-request");
+}
