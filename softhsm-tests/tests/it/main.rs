@@ -10,3 +10,4 @@ mod acceptance;
 mod concurrency;
 mod outage;
 mod salt;
+mod workers;
