@@ -22,11 +22,23 @@
 //! is what an operator sees.
 
 pub mod breaker;
+mod flight;
 pub mod latch;
+pub mod pin;
+mod pool;
+mod process;
 pub mod protocol;
+mod queue;
+mod serving;
+mod shared;
+mod start;
 pub mod status;
+mod supervisor;
+pub mod token;
+pub mod worker;
 
 pub use latch::{LatchError, LatchKey, PinLatch};
+pub use pool::Pool;
 pub use status::{HsmStatus, State};
 
 use std::path::PathBuf;

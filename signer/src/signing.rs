@@ -125,29 +125,19 @@ impl Service {
         self.prove(peer, master, &key, request)?;
         let algorithm = self.algorithm(request.algorithm, master);
         for _ in 0..ATTEMPTS {
-            let permit = match self.permit(peer, &key) {
-                Ok(permit) => permit,
-                Err(Denied::Unknown) => match self.present(peer, master, &key).await? {
-                    Presented::Accepted => continue,
-                    Presented::Pending { .. } => return Ok(Answer::Pending(key)),
-                    Presented::Denied { .. } => return Err(Denied::OtherKey.into()),
-                    Presented::Quarantined => return Err(Denied::Quarantined.into()),
-                    Presented::Rejected => return Err(Denied::Rejected.into()),
-                    Presented::Revoked => return Err(Denied::Revoked.into()),
-                    Presented::HeldBy(_) => return Err(Denied::NotYours.into()),
-                },
-                Err(Denied::Pending) => return Ok(Answer::Pending(key)),
-                Err(denied) => return Err(denied.into()),
+            let Some(permit) = self.admit(peer, master, &key).await? else {
+                return Ok(Answer::Pending(key));
             };
-            match self.signature(permit, algorithm).await {
+            let name = self.name(&key, algorithm)?;
+            if let Some(ready) = self.cache.get(&name).await {
+                return Ok(signed(false, ready));
+            }
+            match self.make(name, permit).await {
                 Err(error) if error.is_outdated() => {}
                 Err(error) => return Err(error),
                 Ok(found) => {
                     self.permit(peer, &key)?;
-                    return Ok(Answer::Signed {
-                        new: found.made && found.value.is_new(),
-                        ready: found.value,
-                    });
+                    return Ok(signed(found.made && found.value.is_new(), found.value));
                 }
             }
         }
@@ -248,27 +238,49 @@ impl Service {
         )
     }
 
-    async fn present(
+    /// The permit; none while the key waits for an operator. A key that is new is recorded for them.
+    async fn admit(
         &self,
         peer: &Peer,
         master: &MasterId,
-        key: &PublicKey,
-    ) -> Result<Presented, Error> {
-        let actor = actor(peer);
+        key: &Arc<PublicKey>,
+    ) -> Result<Option<Permit>, Error> {
+        match self.permit(peer, key) {
+            Ok(permit) => return Ok(Some(permit)),
+            Err(Denied::Pending) => return Ok(None),
+            Err(Denied::Unknown) => {}
+            Err(denied) => return Err(denied.into()),
+        }
+        let actor = Actor {
+            identity: peer.identity.to_string(),
+            certificate: Some(peer.certificate),
+        };
         let presented = self.parts.store.present(master, key, &actor).await;
-        presented.map_err(Error::Present)
+        let denied = match presented.map_err(Error::Present)? {
+            Presented::Accepted => return Ok(self.permit(peer, key).map(Some)?),
+            Presented::Pending { .. } => return Ok(None),
+            Presented::Denied { .. } => Denied::OtherKey,
+            Presented::HeldBy(_) => Denied::NotYours,
+            Presented::Quarantined => Denied::Quarantined,
+            Presented::Rejected => Denied::Rejected,
+            Presented::Revoked => Denied::Revoked,
+        };
+        Err(denied.into())
     }
 
-    async fn signature(
-        &self,
-        permit: Permit,
-        algorithm: Algorithm,
-    ) -> Result<cache::Found<Arc<Ready>>, Error> {
-        let name = cache::Key {
+    fn name(&self, key: &PublicKey, algorithm: Algorithm) -> Result<cache::Key, Error> {
+        Ok(cache::Key {
             signing_key: self.parts.store.state().active.ok_or(Error::NoSigningKey)?,
             algorithm,
-            key: permit.key().hash(),
-        };
+            key: key.hash(),
+        })
+    }
+
+    async fn make(
+        &self,
+        name: cache::Key,
+        permit: Permit,
+    ) -> Result<cache::Found<Arc<Ready>>, Error> {
         let work = flight::fly(self.parts.clone(), name, permit);
         let found = self.cache.get_or_make(name, work).await;
         found.map_err(|failure| match failure {
@@ -323,12 +335,14 @@ impl Parts {
     }
 }
 
-fn actor(peer: &Peer) -> Actor {
-    Actor {
-        identity: peer.identity.to_string(),
-        certificate: Some(peer.certificate),
-    }
+fn signed(new: bool, ready: Arc<Ready>) -> Answer {
+    let algorithm = ready.signature().algorithm.name();
+    let source = if new { "hsm" } else { "store" };
+    metrics::counter!(SIGNATURES, "algorithm" => algorithm, "source" => source).increment(1);
+    Answer::Signed { new, ready }
 }
 
+/// Counts signatures that were handed out, by where they came from; SHA-1 among them is what to move away from.
+const SIGNATURES: &str = "mastersign_signatures_total";
 /// An operator's decisions about a master may overtake its request; so many in a row do not happen by themselves.
 const ATTEMPTS: usize = 3;

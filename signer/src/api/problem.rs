@@ -63,8 +63,6 @@ pub enum Kind {
     TooManyRequests,
     /// A fault of ours.
     Internal,
-    /// The service cannot answer at all: it drains, or another part fails.
-    Unavailable,
     /// As many requests wait for the HSM as may wait.
     HsmSaturated,
     /// No HSM can sign at present.
@@ -73,25 +71,105 @@ pub enum Kind {
     StoreUnavailable,
     /// The answer was not ready in time.
     Timeout,
+    /// The service cannot answer at all: it drains, or another part fails.
+    Unavailable,
 }
 
 impl Kind {
     /// The last part of `type`.
     #[must_use]
     pub const fn code(self) -> &'static str {
-        self.row().0
+        match self {
+            Self::BadRequest => "bad-request",
+            Self::AcceptanceInvalid => "acceptance-invalid",
+            Self::Forbidden => "forbidden",
+            Self::KeyDenied => "key-denied",
+            Self::KeyRejected => "key-rejected",
+            Self::KeyRevoked => "key-revoked",
+            Self::NotYours => "not-yours",
+            Self::ProofRefused => "proof-refused",
+            Self::StatementRefused => "statement-refused",
+            Self::NotFound => "not-found",
+            Self::MethodNotAllowed => "method-not-allowed",
+            Self::RequestTimeout => "request-timeout",
+            Self::Conflict => "conflict",
+            Self::BodyTooLarge => "body-too-large",
+            Self::UnsupportedMediaType => "unsupported-media-type",
+            Self::KeyNotCanonical => "key-not-canonical",
+            Self::KeyUnfit => "key-unfit",
+            Self::Unprocessable => "unprocessable",
+            Self::TooManyRequests => "too-many-requests",
+            Self::Internal => "internal",
+            Self::HsmSaturated => "hsm-saturated",
+            Self::HsmUnavailable => "hsm-unavailable",
+            Self::StoreUnavailable => "store-unavailable",
+            Self::Timeout => "timeout",
+            Self::Unavailable => "unavailable",
+        }
     }
 
     /// The status that goes with it.
     #[must_use]
     pub const fn status(self) -> StatusCode {
-        self.row().1
+        match self {
+            Self::BadRequest => StatusCode::BAD_REQUEST,
+            Self::AcceptanceInvalid
+            | Self::Forbidden
+            | Self::KeyDenied
+            | Self::KeyRejected
+            | Self::KeyRevoked
+            | Self::NotYours
+            | Self::ProofRefused
+            | Self::StatementRefused => StatusCode::FORBIDDEN,
+            Self::NotFound => StatusCode::NOT_FOUND,
+            Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+            Self::RequestTimeout => StatusCode::REQUEST_TIMEOUT,
+            Self::Conflict => StatusCode::CONFLICT,
+            Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::KeyNotCanonical | Self::KeyUnfit | Self::Unprocessable => {
+                StatusCode::UNPROCESSABLE_ENTITY
+            }
+            Self::TooManyRequests => StatusCode::TOO_MANY_REQUESTS,
+            Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+            Self::HsmSaturated
+            | Self::HsmUnavailable
+            | Self::StoreUnavailable
+            | Self::Timeout
+            | Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+        }
     }
 
     /// One sentence about the kind, the same every time.
     #[must_use]
     pub const fn title(self) -> &'static str {
-        self.row().2
+        match self {
+            Self::BadRequest => "The request cannot be read",
+            Self::AcceptanceInvalid => "The key's acceptance does not hold",
+            Self::Forbidden => "Your role may not do this",
+            Self::KeyDenied => "Another key is accepted for this master",
+            Self::KeyRejected => "An operator rejected the key",
+            Self::KeyRevoked => "An operator revoked the key",
+            Self::NotYours => "This belongs to another master",
+            Self::ProofRefused => "The proof of possession does not hold",
+            Self::StatementRefused => "The statement does not hold",
+            Self::NotFound => "There is nothing here",
+            Self::MethodNotAllowed => "The path has no such method",
+            Self::RequestTimeout => "The request did not arrive in time",
+            Self::Conflict => "The state does not allow this",
+            Self::BodyTooLarge => "The body is too long",
+            Self::UnsupportedMediaType => "The body must be application/json",
+            Self::KeyNotCanonical => "The key is not in canonical form",
+            Self::KeyUnfit => "A key like this is not signed",
+            Self::Unprocessable => "A field has an impossible value",
+            Self::TooManyRequests => "Too many requests",
+            Self::Internal => "The service failed",
+            Self::HsmSaturated => "Too many requests wait for the HSM",
+            Self::HsmUnavailable => "No HSM can sign at present",
+            Self::StoreUnavailable => "The state cannot be read or written",
+            Self::Timeout => "The answer was not ready in time",
+            Self::Unavailable => "The service cannot answer at present",
+        }
     }
 
     /// Whether the same request may succeed later without anybody's doing.
@@ -126,125 +204,6 @@ impl Kind {
             StatusCode::GATEWAY_TIMEOUT => Self::Timeout,
             other if other.is_client_error() => Self::BadRequest,
             _ => Self::Internal,
-        }
-    }
-
-    const fn row(self) -> (&'static str, StatusCode, &'static str) {
-        use StatusCode as Code;
-        match self {
-            Self::BadRequest => (
-                "bad-request",
-                Code::BAD_REQUEST,
-                "The request cannot be read",
-            ),
-            Self::AcceptanceInvalid => (
-                "acceptance-invalid",
-                Code::FORBIDDEN,
-                "The key's acceptance does not hold",
-            ),
-            Self::Forbidden => ("forbidden", Code::FORBIDDEN, "Your role may not do this"),
-            Self::KeyDenied => (
-                "key-denied",
-                Code::FORBIDDEN,
-                "Another key is accepted for this master",
-            ),
-            Self::KeyRejected => (
-                "key-rejected",
-                Code::FORBIDDEN,
-                "An operator rejected the key",
-            ),
-            Self::KeyRevoked => (
-                "key-revoked",
-                Code::FORBIDDEN,
-                "An operator revoked the key",
-            ),
-            Self::NotYours => (
-                "not-yours",
-                Code::FORBIDDEN,
-                "This belongs to another master",
-            ),
-            Self::ProofRefused => (
-                "proof-refused",
-                Code::FORBIDDEN,
-                "The proof of possession does not hold",
-            ),
-            Self::StatementRefused => (
-                "statement-refused",
-                Code::FORBIDDEN,
-                "The statement does not hold",
-            ),
-            Self::NotFound => ("not-found", Code::NOT_FOUND, "There is nothing here"),
-            Self::MethodNotAllowed => (
-                "method-not-allowed",
-                Code::METHOD_NOT_ALLOWED,
-                "The path has no such method",
-            ),
-            Self::RequestTimeout => (
-                "request-timeout",
-                Code::REQUEST_TIMEOUT,
-                "The request did not arrive in time",
-            ),
-            Self::Conflict => ("conflict", Code::CONFLICT, "The state does not allow this"),
-            Self::BodyTooLarge => (
-                "body-too-large",
-                Code::PAYLOAD_TOO_LARGE,
-                "The body is too long",
-            ),
-            Self::UnsupportedMediaType => (
-                "unsupported-media-type",
-                Code::UNSUPPORTED_MEDIA_TYPE,
-                "The body must be application/json",
-            ),
-            Self::KeyNotCanonical => (
-                "key-not-canonical",
-                Code::UNPROCESSABLE_ENTITY,
-                "The key is not in canonical form",
-            ),
-            Self::KeyUnfit => (
-                "key-unfit",
-                Code::UNPROCESSABLE_ENTITY,
-                "A key like this is not signed",
-            ),
-            Self::Unprocessable => (
-                "unprocessable",
-                Code::UNPROCESSABLE_ENTITY,
-                "A field has an impossible value",
-            ),
-            Self::TooManyRequests => (
-                "too-many-requests",
-                Code::TOO_MANY_REQUESTS,
-                "Too many requests",
-            ),
-            Self::Internal => (
-                "internal",
-                Code::INTERNAL_SERVER_ERROR,
-                "The service failed",
-            ),
-            Self::Unavailable => (
-                "unavailable",
-                Code::SERVICE_UNAVAILABLE,
-                "The service cannot answer at present",
-            ),
-            Self::HsmSaturated => (
-                "hsm-saturated",
-                Code::SERVICE_UNAVAILABLE,
-                "Too many requests wait for the HSM",
-            ),
-            Self::HsmUnavailable => (
-                "hsm-unavailable",
-                Code::SERVICE_UNAVAILABLE,
-                "No HSM can sign at present",
-            ),
-            Self::StoreUnavailable => (
-                "store-unavailable",
-                Code::SERVICE_UNAVAILABLE,
-                "The state cannot be read or written",
-            ),
-            Self::Timeout => (
-                "timeout",
-                Code::SERVICE_UNAVAILABLE,
-                "The answer was not ready in time",
-            ),
         }
     }
 }

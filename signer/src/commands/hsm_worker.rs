@@ -1,16 +1,57 @@
-//! placeholder
+//! `mastersign hsm-worker`: the process that talks to one HSM.
+//!
+//! Started by the service, never by a person. It reads the configuration by itself: a service that was taken over must not
+//! be the one that tells it which operators to believe.
 
 use std::process::ExitCode;
 
-/// The arguments of `mastersign hsm worker`.
-#[derive(Debug, clap::Args)]
-pub struct Arguments {}
+use anyhow::Context;
+use hsm_config::Hsm;
 
-/// Runs `mastersign hsm worker`.
+use crate::authorize::OperatorsCa;
+use crate::config::{Config, ConfigArgument};
+use crate::hsm::worker::Worker;
+
+/// The arguments of `mastersign hsm-worker`.
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    #[command(flatten)]
+    config: ConfigArgument,
+    /// The HSM's name in the configuration
+    #[arg(long, value_name = "NAME")]
+    hsm: String,
+}
+
+/// Runs `mastersign hsm-worker`.
 ///
 /// # Errors
 ///
-/// Not written yet.
-pub fn run(_arguments: Arguments) -> anyhow::Result<ExitCode> {
-    anyhow::bail!("not written yet")
+/// Fails if standard input is not the service's socket; every other failure is told to the service.
+pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
+    let worker = Worker::from_stdin()
+        .context("hsm-worker is started by the service, with a socket as its standard input")?;
+    match load(arguments) {
+        Ok((hsm, operators)) => worker.run(hsm, operators)?,
+        Err(error) => worker.give_up(&format!("{error:#}")),
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn load(arguments: Arguments) -> anyhow::Result<(Hsm, OperatorsCa)> {
+    let Arguments { config, hsm: name } = arguments;
+    let config = config.load()?;
+    let operators = operators(&config)?;
+    let hsm = config
+        .hsms
+        .into_iter()
+        .find(|hsm| hsm.name.as_str() == name)
+        .with_context(|| format!("the configuration has no HSM {name:?}"))?;
+    Ok((hsm, operators))
+}
+
+fn operators(config: &Config) -> anyhow::Result<OperatorsCa> {
+    let path = &config.tls.operators_ca;
+    let pem = std::fs::read(path)
+        .with_context(|| format!("failed to read the operators' CA {}", path.display()))?;
+    OperatorsCa::from_pem(&pem).with_context(|| format!("{} is of no use", path.display()))
 }

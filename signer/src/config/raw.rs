@@ -90,7 +90,7 @@ impl File {
 
     /// Fills in the defaults and makes every path absolute.
     pub(super) fn finish(self, path: PathBuf, hsms: Vec<Hsm>) -> Result<Config, ConfigError> {
-        let base = path.parent().unwrap_or(Path::new("/"));
+        let base = path.parent().unwrap_or_else(|| Path::new("/"));
         let required = |value: Option<PathBuf>, key| match value {
             Some(value) => Ok(base.join(value)),
             None => Err(ConfigError::Missing {
@@ -202,7 +202,7 @@ impl RawLimits {
 
     fn finish(self) -> Limits {
         let seconds = |value: Option<Short>, default| {
-            value.map_or(Duration::from_secs(default), |short| short.0)
+            value.map_or_else(|| Duration::from_secs(default), |short| short.0)
         };
         Limits {
             connections: self.connections.map_or(1024, |count| count.0),

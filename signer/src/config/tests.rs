@@ -1,5 +1,3 @@
-#![expect(clippy::unwrap_used, reason = "a test may panic")]
-
 use std::error::Error;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -13,6 +11,75 @@ const TLS: &str =
     "[tls]\ncertificate = \"s.pem\"\nkey = \"/k\"\nmasters_ca = \"m\"\noperators_ca = \"o\"\n";
 const HSM: &str =
     "[[hsm]]\nname = \"rack-1\"\nmodule = \"/m.so\"\ntoken_label = \"t\"\nkey_id = \"01\"\n";
+
+/// A file, how its error begins after the file's name, and how it ends.
+const REFUSED: &[(&str, &str, &str)] = &[
+    (
+        "stat_dir = \"/x\"\n",
+        "line 1: unknown field `stat_dir`",
+        "; did you mean `state_dir`?",
+    ),
+    (
+        "\n[limits]\nheader_timout = \"1s\"\n",
+        "line 3: ",
+        "; did you mean `header_timeout`?",
+    ),
+    (
+        "[limits]\nheader_timeout = 5\n",
+        "line 2: invalid type: integer",
+        "",
+    ),
+    (
+        "[limits]\nheader_timeout = \"5\"\n",
+        "line 2: a duration has a number and a unit",
+        "",
+    ),
+    (
+        "[limits]\nheader_timeout = \"1h\"\n",
+        "line 2: the duration must lie between",
+        "",
+    ),
+    (
+        "[limits]\nconnections = 0\n",
+        "line 2: the number must lie between 1 and 65536",
+        "",
+    ),
+    (
+        "[listen]\napi = \"localhost\"\n",
+        "line 2: invalid socket address",
+        "",
+    ),
+    (
+        "[signing]\ndefault_algorithm = \"PKCS1v15-SHA256\"\n",
+        "line 2: unknown variant `PKCS1v15-SHA256`",
+        "did you mean `PKCS1v15-SHA224`?",
+    ),
+    (
+        "[signing.masters]\n\"a b\" = \"PKCS1v15-SHA1\"\n",
+        "line 2: a name is 1 to 253",
+        "",
+    ),
+    (
+        "[log]\nformat = \"jsn\"\n",
+        "line 2: unknown variant `jsn`",
+        "did you mean `json`?",
+    ),
+    (
+        "[log]\nfilter = \"a=b=c\"\n",
+        "line 2: a filter is a level",
+        "",
+    ),
+    (
+        "state_dir = \"/x\"\nstate_dir = \"/y\"\n",
+        "line 2: duplicate key",
+        "",
+    ),
+    (
+        "[[hsm]]\nname = \"a\"\ntoken_lable = \"t\"\n",
+        "line 3: ",
+        "did you mean `token_label`?",
+    ),
+];
 
 #[test]
 fn defaults_are_filled_in_and_paths_are_absolute() {
@@ -55,74 +122,7 @@ fn a_later_file_replaces_single_keys_and_adds_hsms() {
 
 #[test]
 fn what_cannot_be_meant_is_refused_with_its_line() {
-    let cases = [
-        (
-            "stat_dir = \"/x\"\n",
-            "line 1: unknown field `stat_dir`",
-            "; did you mean `state_dir`?",
-        ),
-        (
-            "\n[limits]\nheader_timout = \"1s\"\n",
-            "line 3: ",
-            "; did you mean `header_timeout`?",
-        ),
-        (
-            "[limits]\nheader_timeout = 5\n",
-            "line 2: invalid type: integer",
-            "",
-        ),
-        (
-            "[limits]\nheader_timeout = \"5\"\n",
-            "line 2: a duration has a number and a unit",
-            "",
-        ),
-        (
-            "[limits]\nheader_timeout = \"1h\"\n",
-            "line 2: the duration must lie between",
-            "",
-        ),
-        (
-            "[limits]\nconnections = 0\n",
-            "line 2: the number must lie between 1 and 65536",
-            "",
-        ),
-        (
-            "[listen]\napi = \"localhost\"\n",
-            "line 2: invalid socket address",
-            "",
-        ),
-        (
-            "[signing]\ndefault_algorithm = \"PKCS1v15-SHA256\"\n",
-            "line 2: unknown variant `PKCS1v15-SHA256`",
-            "did you mean `PKCS1v15-SHA224`?",
-        ),
-        (
-            "[signing.masters]\n\"a b\" = \"PKCS1v15-SHA1\"\n",
-            "line 2: a name is 1 to 253",
-            "",
-        ),
-        (
-            "[log]\nformat = \"jsn\"\n",
-            "line 2: unknown variant `jsn`",
-            "did you mean `json`?",
-        ),
-        (
-            "[log]\nfilter = \"a=b=c\"\n",
-            "line 2: a filter is a level",
-            "",
-        ),
-        (
-            "state_dir = \"/x\"\nstate_dir = \"/y\"\n",
-            "line 2: duplicate key",
-            "",
-        ),
-        (
-            "[[hsm]]\nname = \"a\"\ntoken_lable = \"t\"\n",
-            "line 3: ",
-            "did you mean `token_label`?",
-        ),
-    ];
-    for (text, start, end) in cases {
+    for &(text, start, end) in REFUSED {
         let files = Files::new(text);
         let error = files.load().unwrap_err().to_string();
         let expected = format!("{}, {start}", files.main().display());

@@ -13,6 +13,12 @@ pub struct Breaker {
 }
 
 impl Breaker {
+    /// Starts with no failure.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self { failures: 0 }
+    }
+
     /// A signature arrived and verified: the next loss is a first one.
     pub const fn succeeded(&mut self) {
         self.failures = 0;
@@ -38,7 +44,7 @@ impl Breaker {
     fn wait(&self, chance: u16) -> Duration {
         let doublings = self.failures.saturating_sub(1).min(10);
         let step = FIRST.saturating_mul(1 << doublings).min(LAST);
-        let half = step / 2;
+        let half = step.mul_f64(0.5);
         half.saturating_add(half.mul_f64(f64::from(chance) / f64::from(u16::MAX)))
     }
 }

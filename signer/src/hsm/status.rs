@@ -30,14 +30,6 @@ pub enum State {
     Stopped,
 }
 
-impl State {
-    /// Whether calls may wait for this HSM.
-    #[must_use]
-    pub const fn is_promising(self) -> bool {
-        matches!(self, Self::Ready | Self::Starting)
-    }
-}
-
 /// One HSM at one moment.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct HsmStatus {
@@ -57,6 +49,8 @@ pub struct HsmStatus {
     /// When the next start comes, in state [`State::Backoff`].
     #[serde(rename = "retry_in_seconds", serialize_with = "seconds")]
     pub retry_in: Option<Duration>,
+    /// The worker's process id.
+    pub process: Option<u32>,
     /// How many worker processes were started.
     pub starts: u64,
     /// How many sessions sign at the same time.
@@ -65,6 +59,26 @@ pub struct HsmStatus {
     pub in_flight: usize,
     /// How many calls wait for any HSM.
     pub queued: usize,
+}
+
+impl HsmStatus {
+    /// The status of an HSM of which nothing is known yet.
+    pub(super) fn new(name: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            state: State::Starting,
+            detail: String::new(),
+            token_serial: None,
+            token_label: None,
+            last_probe: None,
+            retry_in: None,
+            process: None,
+            starts: 0,
+            sessions: 0,
+            in_flight: 0,
+            queued: 0,
+        }
+    }
 }
 
 #[expect(

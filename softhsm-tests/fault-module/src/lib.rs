@@ -1,1 +1,106 @@
-//! placeholder
+//! A PKCS#11 module that forwards every call to a real one and writes each of them down; for tests
+//! only.
+//!
+//! "Exactly one `C_Sign`" is a claim about what reached the token, so it is counted where a token
+//! is reached: between the program and the real module, whatever process makes the call and however
+//! that process ends. Counting inside the program would count what the program believes.
+//!
+//! # Layout
+//!
+//! - `forward`: the function list that the program gets; every entry is one line of a table
+//! - `target`: the real module behind it
+//! - `journal`: what was called, a line per call and per return, in a file that survives `kill -9`
+//!
+//! Every call passes [`State::pass`], on its way in and on its way out.
+//!
+//! `FAULT_MODULE_TARGET` names the real module, `FAULT_MODULE_COUNTS` the file of the journal. The
+//! environment is the only thing that a loaded module is handed by everyone alike.
+#![expect(
+    unsafe_code,
+    reason = "a PKCS#11 module is C: exported functions, the caller's pointers, a library"
+)]
+
+mod forward;
+mod journal;
+mod target;
+
+use std::env;
+use std::ffi::OsString;
+use std::path::Path;
+use std::sync::OnceLock;
+
+use cryptoki_sys::{CK_FUNCTION_LIST, CK_RV, CKR_ARGUMENTS_BAD, CKR_GENERAL_ERROR, CKR_OK};
+
+use journal::Journal;
+
+/// The one symbol that a PKCS#11 module must export: hands out the list of all its functions.
+///
+/// Fails with `CKR_GENERAL_ERROR` and a line on standard error if the real module or the journal
+/// cannot be opened.
+///
+/// # Safety
+///
+/// `list` is null or points to memory that may be written (PKCS#11 v2.40, section 5.4).
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn C_GetFunctionList(list: *mut *mut CK_FUNCTION_LIST) -> CK_RV {
+    if list.is_null() {
+        return CKR_ARGUMENTS_BAD;
+    }
+    let Some(state) = State::get() else {
+        return CKR_GENERAL_ERROR;
+    };
+    // SAFETY: not null, and the caller promises that it may be written. What is written is a
+    // pointer to a static; the standard types it as mutable, and no caller may write through it.
+    unsafe { list.write((&raw const state.forwarding).cast_mut()) };
+    CKR_OK
+}
+
+/// What the module holds from the first call to the end of the process.
+struct State {
+    /// What the program calls.
+    forwarding: CK_FUNCTION_LIST,
+    /// What is called for it.
+    real: CK_FUNCTION_LIST,
+    /// Where it is written down.
+    journal: Journal,
+}
+
+impl State {
+    /// The state, made by whoever comes first; nothing if it could not be made.
+    fn get() -> Option<&'static Self> {
+        static STATE: OnceLock<Option<State>> = OnceLock::new();
+        STATE
+            .get_or_init(|| Self::open().inspect_err(|reason| complain(reason)).ok())
+            .as_ref()
+    }
+
+    fn open() -> Result<Self, String> {
+        let target = variable("FAULT_MODULE_TARGET")?;
+        let counts = variable("FAULT_MODULE_COUNTS")?;
+        Ok(Self {
+            forwarding: forward::list(),
+            real: target::load(Path::new(&target))?,
+            journal: Journal::open(Path::new(&counts))?,
+        })
+    }
+
+    /// One call: written down, made, and its result written down.
+    fn pass(&self, event: &str, call: impl FnOnce(&CK_FUNCTION_LIST) -> CK_RV) -> CK_RV {
+        self.journal.called(event);
+        let answer = call(&self.real);
+        self.journal.returned(event, answer);
+        answer
+    }
+}
+
+fn variable(name: &str) -> Result<OsString, String> {
+    env::var_os(name).ok_or_else(|| format!("{name} is not set"))
+}
+
+#[expect(
+    clippy::print_stderr,
+    reason = "the return value can't say which file was missing"
+)]
+fn complain(reason: &str) {
+    eprintln!("fault-module: {reason}");
+}

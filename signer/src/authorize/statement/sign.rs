@@ -37,7 +37,7 @@ impl SignedStatement {
             return Err(SignError::OtherKey);
         }
         let pem = certificate.to_pem().map_err(SignError::ReadCertificate)?;
-        let certificate = String::from_utf8(pem).map_err(|_| SignError::NotP256)?;
+        let certificate = String::from_utf8_lossy(&pem).into_owned();
         let statement = statement.to_string();
         let signature = Signer::new(MessageDigest::sha256(), admin_key)
             .and_then(|mut signer| signer.sign_oneshot_to_vec(statement.as_bytes()))

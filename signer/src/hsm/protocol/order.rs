@@ -195,7 +195,6 @@ mod tests {
         }
     }
 
-    #[expect(clippy::unwrap_used, reason = "a test may panic")]
     fn body(order: &Order<'_>) -> Vec<u8> {
         let mut out = Vec::new();
         order.append(1, &mut out).unwrap();

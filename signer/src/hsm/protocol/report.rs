@@ -36,8 +36,6 @@ pub enum Report {
 /// Why a worker ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cause {
-    /// The key, or what the token says about it, is not what the configuration asks for.
-    Key,
     /// The token refused the PIN: never log in with it again.
     Pin,
     /// Anything that a fresh process may cure.
@@ -91,9 +89,8 @@ impl Report {
         append(id, out, |out| match self {
             Self::Ending { cause, detail } => {
                 let cause = match cause {
-                    Cause::Key => 1,
-                    Cause::Pin => 2,
-                    Cause::Token => 3,
+                    Cause::Pin => 1,
+                    Cause::Token => 2,
                 };
                 out.extend_from_slice(&[ENDING, cause]);
                 put(out, detail.as_bytes());
@@ -125,9 +122,8 @@ impl Report {
         let report = match reader.byte()? {
             ENDING => Self::Ending {
                 cause: match reader.byte()? {
-                    1 => Cause::Key,
-                    2 => Cause::Pin,
-                    3 => Cause::Token,
+                    1 => Cause::Pin,
+                    2 => Cause::Token,
                     _ => return Err(Malformed),
                 },
                 detail: reader.text()?.to_owned(),
@@ -254,7 +250,6 @@ mod tests {
             detail: "why".to_owned(),
         };
         vec![
-            ending(Cause::Key),
             ending(Cause::Pin),
             ending(Cause::Token),
             Report::Ready(WorkerReady {
@@ -280,7 +275,6 @@ mod tests {
         ]
     }
 
-    #[expect(clippy::unwrap_used, reason = "a test may panic")]
     fn body(report: &Report) -> Vec<u8> {
         let mut out = Vec::new();
         report.append(1, &mut out).unwrap();

@@ -1,0 +1,41 @@
+# What a developer types. Everything that is missing is installed or named by the scripts in softhsm-tests/setup/.
+
+SHELL := /bin/bash
+SETUP := softhsm-tests/setup
+ARGS  ?=
+
+.PHONY: help run test lint fmt bench fuzz soak doc
+.DEFAULT_GOAL := help
+
+help: ## This list
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 8
+
+run: ## Sign a master's key on a throw-away SoftHSM2 token and keep serving (ARGS="--help" for its options)
+	@$(SETUP)/packages.sh run
+	cargo run --package signer --bin mastersign -- dev $(ARGS)
+
+test: ## Everything: unit tests, real tokens, real Salt of three lines
+	@$(SETUP)/suite.sh
+
+lint: ## Formatting, clippy and documentation, with no warning left
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets -- --deny warnings
+	RUSTDOCFLAGS="--deny warnings" cargo doc --workspace --no-deps
+
+fmt: ## Format the code
+	cargo fmt --all
+
+bench: ## Measure on a real token, as ratios against a plain loop (optimised build)
+	@$(SETUP)/packages.sh test
+	cargo bench --package softhsm-tests --bench '*'
+
+fuzz: ## Feed arbitrary bytes to every parser (SECONDS_EACH=60; needs cargo-fuzz and a nightly toolchain)
+	@$(SETUP)/fuzz.sh
+
+soak: ## The failover and concurrency tests, again and again (ROUNDS=20)
+	@$(SETUP)/packages.sh test
+	@$(SETUP)/salt.sh
+	SOFTHSM_TESTS_ROUNDS=$${ROUNDS:-20} cargo test --package softhsm-tests --test it -- soak
+
+doc: ## The documentation of the code, in target/doc
+	RUSTDOCFLAGS="--deny warnings" cargo doc --workspace --no-deps

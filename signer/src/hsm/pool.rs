@@ -1,0 +1,134 @@
+//! The pool: a permit goes in, a verified signature comes out.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use minion::verify::{Algorithm, PublicKey, Signature};
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+use super::shared::{Answer, Call, Shared};
+use super::supervisor::Supervisor;
+use super::{Context, Error, HsmStatus};
+use crate::authorize::Permit;
+
+/// All configured HSMs. Clones are handles to the same pool, and the last one that is dropped stops it.
+#[derive(Clone)]
+pub struct Pool(Arc<Owner>);
+
+impl Pool {
+    /// Starts a worker for each HSM, on the current tokio runtime, and returns at once.
+    ///
+    /// It never fails because of a token, a PIN or a module: [`status`](Self::status) tells, and what is stored is
+    /// served meanwhile. The order is the priority: the first that is ready signs.
+    #[must_use]
+    pub fn start(hsms: Vec<hsm_config::Hsm>, context: Context) -> Self {
+        let shared = Arc::new(Shared::new(&hsms, context));
+        let supervisors = hsms
+            .into_iter()
+            .enumerate()
+            .map(|(index, hsm)| {
+                tokio::spawn(Supervisor::new(Arc::clone(&shared), index, hsm).run())
+            })
+            .collect();
+        Self(Arc::new(Owner {
+            shared,
+            supervisors: Mutex::new(supervisors),
+        }))
+    }
+
+    /// Has the key of the permit signed, and verifies the signature.
+    ///
+    /// Dropping the future gives up the wait; a call that was already sent is carried out and its answer dropped.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::is_retryable`] tells which are worth another attempt.
+    pub async fn sign(&self, permit: Permit, algorithm: Algorithm) -> Result<Signature, Error> {
+        let shared = &self.0.shared;
+        let (reply, answer) = oneshot::channel();
+        let key = Arc::clone(permit.key());
+        shared.submit(Call {
+            key: Arc::clone(&key),
+            algorithm,
+            acceptance: Arc::clone(permit.acceptance()),
+            reply,
+        })?;
+        let Answer { signature, hsm } = answer.await.map_err(|_| Error::Unavailable)??;
+        let signing = self.signing_key().ok_or(Error::Unavailable)?;
+        match signing.verify(algorithm, &key, &signature) {
+            Ok(()) => Ok(signature),
+            Err(_) => Err(shared.quarantine(hsm)),
+        }
+    }
+
+    /// The key that signs, once an HSM has passed its self-test.
+    #[must_use]
+    pub fn signing_key(&self) -> Option<Arc<PublicKey>> {
+        let key = self.0.shared.key.borrow();
+        key.as_ref().map(|key| Arc::clone(&key.public))
+    }
+
+    /// Waits for the first HSM to pass its self-test; for ever, if none does.
+    pub async fn ready(&self) -> Arc<PublicKey> {
+        let mut key = self.0.shared.key.subscribe();
+        let known = key.wait_for(Option::is_some).await;
+        match known.as_deref() {
+            Ok(Some(key)) => Arc::clone(&key.public),
+            Ok(None) | Err(_) => std::future::pending().await,
+        }
+    }
+
+    /// The algorithms in which the self-test made a signature; empty before it.
+    #[must_use]
+    pub fn algorithms(&self) -> BTreeSet<Algorithm> {
+        let key = self.0.shared.key.borrow();
+        key.iter()
+            .flat_map(|key| key.trials.keys().copied())
+            .collect()
+    }
+
+    /// What each HSM is doing.
+    #[must_use]
+    pub fn status(&self) -> Vec<HsmStatus> {
+        self.0.shared.status()
+    }
+
+    /// Ends all workers and answers what still waits with [`Error::Unavailable`].
+    pub async fn shutdown(&self) {
+        self.0.shared.stop.cancel();
+        let supervisors = std::mem::take(&mut *self.0.supervisors());
+        for supervisor in supervisors {
+            if let Err(error) = supervisor.await {
+                tracing::error!(%error, "the supervisor of an HSM failed");
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Pool {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Pool").field(&self.status()).finish()
+    }
+}
+
+/// Stops the supervisors when nobody holds the pool any more.
+struct Owner {
+    shared: Arc<Shared>,
+    supervisors: Mutex<Vec<JoinHandle<()>>>,
+}
+
+impl Owner {
+    fn supervisors(&self) -> std::sync::MutexGuard<'_, Vec<JoinHandle<()>>> {
+        self.supervisors
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Owner {
+    fn drop(&mut self) {
+        self.shared.stop.cancel();
+    }
+}

@@ -1,0 +1,299 @@
+//! The life of one HSM: start a worker, serve until it is lost, wait, start the next.
+//!
+//! Everything that must outlive a worker is here: the PIN, the latch and the count of failures. A worker logs in once
+//! and never again, so each login is a decision of this module.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use secrecy::SecretString;
+use tokio::sync::oneshot;
+
+use super::breaker::Breaker;
+use super::process::Process;
+use super::protocol::WorkerReady;
+use super::serving::Serving;
+use super::shared::{Hsm, Shared};
+use super::start::{self, NotReady};
+use super::{State, pin};
+
+/// Looks after one configured HSM.
+#[derive(Debug)]
+pub(super) struct Supervisor {
+    pub(super) shared: Arc<Shared>,
+    pub(super) index: usize,
+    pub(super) hsm: hsm_config::Hsm,
+    breaker: Breaker,
+    /// Kept from the first reading on: a descriptor or a terminal gives it only once.
+    pin: Option<SecretString>,
+    /// What the token refused but the store would not remember.
+    pub(super) refused: Option<[u8; 32]>,
+    /// Whether the next start has a good chance, so that calls may wait for it.
+    is_promising: bool,
+}
+
+/// What comes after a worker.
+enum Next {
+    /// A start, after a while.
+    Start(Duration),
+    /// A start, when the PIN may be another one.
+    Pin { serial: String, tag: [u8; 32] },
+    /// Nothing, until the service is restarted.
+    Nothing,
+}
+
+impl Supervisor {
+    pub(super) const fn new(shared: Arc<Shared>, index: usize, hsm: hsm_config::Hsm) -> Self {
+        Self {
+            shared,
+            index,
+            hsm,
+            breaker: Breaker::new(),
+            pin: None,
+            refused: None,
+            is_promising: true,
+        }
+    }
+
+    /// Ends when the pool is stopped; the worker is killed then.
+    pub(super) async fn run(mut self) {
+        let stop = self.shared.stop.clone();
+        stop.run_until_cancelled(self.live()).await;
+        self.note(State::Stopped, "the service is shutting down");
+    }
+
+    async fn live(&mut self) {
+        loop {
+            match self.one_worker().await {
+                Next::Start(wait) => tokio::time::sleep(wait).await,
+                Next::Pin { serial, tag } => self.until_another_pin(&serial, &tag).await,
+                Next::Nothing => break,
+            }
+        }
+        std::future::pending::<()>().await;
+    }
+
+    async fn one_worker(&mut self) -> Next {
+        self.note(State::Starting, "starting a worker");
+        let pin = match self.pin().await {
+            Ok(pin) => pin,
+            Err(pin::Error::Locked) => {
+                self.note(State::Locked, "no PIN source is configured");
+                return Next::Nothing;
+            }
+            Err(error) => return self.not_started(&chain(&error)),
+        };
+        let mut process = match Process::start(&self.hsm, &self.shared.context) {
+            Ok(process) => process,
+            Err(error) => return self.not_started(&chain(&error)),
+        };
+        let id = process.id();
+        self.shared.update(self.index, |notes| {
+            notes.status.starts = notes.status.starts.saturating_add(1);
+            notes.status.process = id;
+        });
+        let deadline = self.hsm.pool.start_deadline;
+        let started = tokio::time::timeout(deadline, start::run(self, &mut process, &pin)).await;
+        match started {
+            Ok(Ok(ready)) => self.serve(process, ready).await,
+            Ok(Err(reason)) => {
+                let status = process.end().await;
+                self.after(reason, &status)
+            }
+            Err(_) => {
+                process.end().await;
+                self.not_started("the worker was not ready by the start deadline")
+            }
+        }
+    }
+
+    async fn serve(&mut self, mut process: Process, ready: WorkerReady) -> Next {
+        let sessions = usize::from(ready.sessions);
+        let detail = format!("signs with {sessions} sessions; key {}", ready.verdict);
+        tracing::info!(
+            hsm = self.hsm.name.as_str(),
+            sessions,
+            verdict = ready.verdict,
+            "the HSM is ready"
+        );
+        self.shared.update(self.index, |notes| {
+            notes.set(State::Ready, &detail);
+            notes.status.sessions = sessions;
+            notes.probed = Some(Instant::now());
+        });
+        let deadline = self.hsm.pool.sign_deadline;
+        let mut serving = Serving::new(&self.shared, self.index, sessions, deadline);
+        let loss = serving.run(&mut process, &mut self.breaker).await;
+        let status = process.end().await;
+        serving.give_back();
+        self.lost(&format!("{loss} ({status})"))
+    }
+
+    fn lost(&mut self, detail: &str) -> Next {
+        if self.shared.is_quarantined(self.index) {
+            return Next::Nothing;
+        }
+        let wait = self.breaker.lost(chance());
+        tracing::warn!(
+            hsm = self.hsm.name.as_str(),
+            detail,
+            ?wait,
+            "an HSM worker was lost"
+        );
+        self.is_promising = wait.is_zero();
+        if !self.is_promising {
+            self.back_off(wait, detail);
+        }
+        Next::Start(wait)
+    }
+
+    fn not_started(&mut self, detail: &str) -> Next {
+        let wait = self.breaker.start_failed(chance());
+        tracing::warn!(
+            hsm = self.hsm.name.as_str(),
+            detail,
+            ?wait,
+            "an HSM worker did not start"
+        );
+        self.is_promising = false;
+        self.back_off(wait, detail);
+        Next::Start(wait)
+    }
+
+    fn after(&mut self, reason: NotReady, status: &str) -> Next {
+        match reason {
+            NotReady::CountLow => {
+                self.stay(State::PinCountLow, start::COUNT_LOW);
+                Next::Start(PIN_POLL)
+            }
+            NotReady::Ending(detail) => self.not_started(&detail),
+            NotReady::Failed(failure) => {
+                self.not_started(&format!("{} ({status})", chain(&failure)))
+            }
+            NotReady::OtherKey(detail) => {
+                self.stay(State::Failed, &detail);
+                Next::Nothing
+            }
+            NotReady::PinRefused {
+                serial,
+                tag,
+                detail,
+            } => {
+                self.stay(State::PinLatched, &detail);
+                Next::Pin { serial, tag }
+            }
+        }
+    }
+
+    /// Notes a state that an operator has to do something about.
+    fn stay(&mut self, state: State, detail: &str) {
+        tracing::error!(
+            hsm = self.hsm.name.as_str(),
+            ?state,
+            detail,
+            "the HSM cannot be used"
+        );
+        self.is_promising = false;
+        self.note(state, detail);
+    }
+
+    fn back_off(&self, wait: Duration, detail: &str) {
+        self.shared.update(self.index, |notes| {
+            notes.set(State::Backoff, detail);
+            notes.retry = Instant::now().checked_add(wait);
+        });
+    }
+
+    fn note(&self, state: State, detail: &str) {
+        let is_promising = self.is_promising;
+        self.shared.update(self.index, |notes| {
+            notes.set(state, detail);
+            notes.is_promising = is_promising;
+        });
+    }
+
+    /// The PIN, from its source at the first start and from memory after that.
+    async fn pin(&mut self) -> Result<SecretString, pin::Error> {
+        if let Some(pin) = &self.pin {
+            return Ok(pin.clone());
+        }
+        let pin = read_pin(self.hsm.pin.clone()).await?;
+        self.pin = Some(pin.clone());
+        Ok(pin)
+    }
+
+    /// Waits until the latch is lifted or the source gives another PIN.
+    async fn until_another_pin(&mut self, serial: &str, tag: &[u8; 32]) {
+        loop {
+            tokio::time::sleep(PIN_POLL).await;
+            if !self.is_refused(serial, tag) {
+                return;
+            }
+            if !pin::is_rereadable(&self.hsm.pin) {
+                continue;
+            }
+            if let Ok(pin) = read_pin(self.hsm.pin.clone()).await {
+                let tag = self.shared.context.latch_key.tag(serial, &pin);
+                if !self.is_refused(serial, &tag) {
+                    self.pin = Some(pin);
+                    return;
+                }
+            }
+        }
+    }
+
+    pub(super) fn is_refused(&self, serial: &str, tag: &[u8; 32]) -> bool {
+        self.refused.as_ref() == Some(tag) || self.shared.context.latch.is_latched(serial, tag)
+    }
+}
+
+impl Hsm {
+    /// Notes what an HSM is doing, and that no worker of it is known to run unless it says so.
+    pub(super) fn set(&mut self, state: State, detail: &str) {
+        self.status.state = state;
+        detail.clone_into(&mut self.status.detail);
+        self.retry = None;
+        if state != State::Ready {
+            self.status.process = None;
+            self.status.in_flight = 0;
+            self.status.sessions = 0;
+        }
+    }
+}
+
+/// Reads a PIN on a thread of its own: a command or a person takes its time.
+async fn read_pin(source: hsm_config::PinSource) -> Result<SecretString, pin::Error> {
+    let (sender, receiver) = oneshot::channel();
+    let read = move || {
+        // Nobody waits if the service is shutting down.
+        let _ = sender.send(pin::read(&source));
+    };
+    std::thread::Builder::new()
+        .name("pin".to_owned())
+        .spawn(read)
+        .map_err(pin::Error::Thread)?;
+    receiver.await.unwrap_or(Err(pin::Error::Locked))
+}
+
+/// The error and its sources, in one line.
+pub(super) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        source = error.source();
+    }
+    text
+}
+
+/// A number that no other service on the HSM draws too; without randomness the longest wait is as good.
+fn chance() -> u16 {
+    let mut bytes = [0xff; 2];
+    // On failure the array stays as it is.
+    let _ = aws_lc_rs::rand::fill(&mut bytes);
+    u16::from_ne_bytes(bytes)
+}
+
+/// Seldom enough for a PIN command, often enough for an operator who waits for the effect.
+const PIN_POLL: Duration = Duration::from_secs(20);

@@ -1,0 +1,220 @@
+//! One listening socket: accepting, the TLS handshake, and the connection's end.
+//!
+//! The loop is our own because what it decides is the protection of the service: how many connections there are, how
+//! long a handshake and a header may take, and in which order everything ends. A framework's listener hides the moment
+//! between `accept` and the first request, and that is where a slow client sits.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::Request;
+use axum::http::Extensions;
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto::Builder;
+use rustls::ServerConfig;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_rustls::TlsAcceptor;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tower::ServiceExt;
+
+use crate::config::Limits;
+use crate::telemetry::Chain;
+use crate::tls::peer::{Peer, PeerError};
+
+/// A bound socket and what answers on it.
+pub(super) struct Listener {
+    /// Where connections come from.
+    pub(super) socket: TcpListener,
+    /// Plain HTTP without it.
+    pub(super) tls: Option<Arc<ServerConfig>>,
+    /// What answers.
+    pub(super) router: Router,
+    /// How many connections, and how long they may take.
+    pub(super) limits: Limits,
+}
+
+/// How a listener ends: first in good order, then at once.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Stop {
+    /// Accept no more, finish what is in flight.
+    pub(super) drain: CancellationToken,
+    /// Drop what is in flight.
+    pub(super) abort: CancellationToken,
+}
+
+impl Listener {
+    /// Accepts connections until it has to drain, and returns when the last one is done.
+    pub(super) async fn run(self, stop: Stop) {
+        let Self {
+            socket,
+            tls,
+            router,
+            limits,
+        } = self;
+        let acceptor = tls.map(TlsAcceptor::from);
+        let places = Arc::new(Semaphore::new(limits.connections));
+        let connections = TaskTracker::new();
+        while let Some((stream, remote, place)) = next(&socket, &places, &stop.drain).await {
+            let connection = Connection {
+                remote,
+                router: router.clone(),
+                limits,
+                stop: stop.clone(),
+            };
+            connections.spawn(connection.serve(stream, acceptor.clone(), place));
+        }
+        drop(socket);
+        connections.close();
+        connections.wait().await;
+    }
+}
+
+/// Waits for a place first and for a connection then: who does not fit stays in the kernel's queue.
+async fn next(
+    socket: &TcpListener,
+    places: &Arc<Semaphore>,
+    drain: &CancellationToken,
+) -> Option<(TcpStream, SocketAddr, OwnedSemaphorePermit)> {
+    let accepted = async {
+        let place = Arc::clone(places).acquire_owned().await.ok()?;
+        loop {
+            match socket.accept().await {
+                Ok((stream, remote)) => return Some((stream, remote, place)),
+                Err(error) => {
+                    tracing::warn!(%error, "cannot accept a connection");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
+            }
+        }
+    };
+    drain.run_until_cancelled(accepted).await.flatten()
+}
+
+/// One connection.
+struct Connection {
+    remote: SocketAddr,
+    router: Router,
+    limits: Limits,
+    stop: Stop,
+}
+
+impl Connection {
+    /// Holds its place until it ends.
+    async fn serve(
+        self,
+        stream: TcpStream,
+        acceptor: Option<TlsAcceptor>,
+        _place: OwnedSemaphorePermit,
+    ) {
+        let abort = self.stop.abort.clone();
+        let remote = self.remote;
+        match abort
+            .run_until_cancelled(self.exchange(stream, acceptor))
+            .await
+        {
+            Some(Ok(())) => {}
+            Some(Err(error)) => {
+                metrics::counter!("mastersign_connections_refused_total").increment(1);
+                tracing::info!(%remote, error = %Chain(&error), "connection refused");
+            }
+            None => tracing::warn!(%remote, "connection dropped, the drain timeout is over"),
+        }
+    }
+
+    async fn exchange(
+        self,
+        stream: TcpStream,
+        acceptor: Option<TlsAcceptor>,
+    ) -> Result<(), Refused> {
+        // Answers are one segment; waiting for another one to fill a packet only delays them.
+        stream.set_nodelay(true).map_err(Refused::Socket)?;
+        let Some(acceptor) = acceptor else {
+            self.http(stream, Extensions::new()).await;
+            return Ok(());
+        };
+        let handshake = acceptor.accept(stream);
+        let stream = tokio::time::timeout(self.limits.handshake_timeout, handshake)
+            .await
+            .map_err(|_| Refused::Slow)?
+            .map_err(Refused::Handshake)?;
+        let certificates = stream.get_ref().1.peer_certificates();
+        let certificate = certificates.and_then(|chain| chain.first());
+        let peer = Peer::from_certificate(certificate.ok_or(Refused::Nameless)?)?;
+        let mut extensions = Extensions::new();
+        extensions.insert(peer);
+        self.http(stream, extensions).await;
+        Ok(())
+    }
+
+    /// Speaks HTTP/1.1; an error of the protocol ends the connection and is nobody's news.
+    async fn http<S>(self, stream: S, extensions: Extensions)
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let router = self.router;
+        let service = service_fn(move |request: hyper::Request<Incoming>| {
+            let mut request: Request = request.map(Body::new);
+            request.extensions_mut().extend(extensions.clone());
+            router.clone().oneshot(request)
+        });
+        let builder = builder(self.limits.header_timeout);
+        let mut connection =
+            std::pin::pin!(builder.serve_connection(TokioIo::new(stream), service));
+        let drained = self.stop.drain.cancelled();
+        let ended = tokio::select! {
+            ended = connection.as_mut() => ended,
+            () = drained => {
+                connection.as_mut().graceful_shutdown();
+                connection.await
+            }
+        };
+        if let Err(error) = ended {
+            tracing::debug!(remote = %self.remote, %error, "connection ended");
+        }
+    }
+}
+
+fn builder(header_timeout: Duration) -> Builder<TokioExecutor> {
+    let mut builder = Builder::new(TokioExecutor::new()).http1_only();
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(header_timeout)
+        .max_headers(MAX_HEADERS)
+        .max_buf_size(MAX_BUFFER);
+    builder
+}
+
+/// Why a connection carried no request.
+#[derive(Debug, thiserror::Error)]
+enum Refused {
+    #[error("the TLS handshake failed")]
+    Handshake(#[source] io::Error),
+    #[error("the certificate names nobody")]
+    Identity(#[from] PeerError),
+    #[error("the client showed no certificate")]
+    Nameless,
+    #[error("the TLS handshake took too long")]
+    Slow,
+    #[error("the socket cannot be set up")]
+    Socket(#[source] io::Error),
+}
+
+/// Mostly "too many open files": the next attempt fails too until a connection ends.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// A header of ours is some hundred bytes; the buffer also holds the answer that is being written.
+const MAX_BUFFER: usize = 64 * 1024;
+/// Clients send about ten.
+const MAX_HEADERS: usize = 64;
+
+#[cfg(test)]
+mod tests;

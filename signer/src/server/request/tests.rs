@@ -1,0 +1,139 @@
+use std::io;
+
+use axum::routing::{get, put};
+use serde_json::Value;
+use tokio::io::AsyncWriteExt;
+use tokio_util::io::ReaderStream;
+use tower::ServiceExt;
+
+use super::*;
+use crate::api::problem::MEDIA_TYPE;
+
+#[tokio::test]
+async fn every_answer_has_an_id_of_ours() {
+    let request = Request::get("/ok")
+        .header("x-request-id", "forged")
+        .body(Body::empty())
+        .unwrap();
+    let response = app().oneshot(request).await.unwrap();
+    assert_eq!(response.status(), StatusCode::OK);
+    let header = response.headers()["x-request-id"]
+        .to_str()
+        .unwrap()
+        .to_owned();
+    let body = to_bytes(response.into_body(), 100).await.unwrap();
+    assert_eq!(header.as_bytes(), &body[..]);
+    assert!(header.parse::<Uuid>().is_ok());
+}
+
+#[tokio::test]
+async fn a_body_at_the_limit_passes_and_one_byte_more_does_not() {
+    let (status, body) = send(put_body(Body::from(vec![0; MAX_BODY]))).await;
+    assert_eq!((status, body), (200, Value::from(MAX_BODY)));
+    for body in [Body::from(vec![0; MAX_BODY + 1]), chunked(MAX_BODY + 1)] {
+        let (status, body) = send(put_body(body)).await;
+        assert_eq!(status, 413);
+        assert_eq!(body["type"], "urn:mastersign:problem:body-too-large");
+        assert_eq!(body["retriable"], false);
+    }
+}
+
+#[tokio::test]
+async fn a_panic_is_answered_without_its_words() {
+    let (status, body) = send(Request::get("/panic").body(Body::empty()).unwrap()).await;
+    assert_eq!(status, 500);
+    assert_eq!(body["type"], "urn:mastersign:problem:internal");
+    assert!(body["request_id"].as_str().unwrap().parse::<Uuid>().is_ok());
+    assert!(!body.to_string().contains("hunter2"));
+}
+
+#[tokio::test]
+async fn what_axum_refuses_is_a_problem_too() {
+    for (request, status, kind) in [
+        (Request::get("/nowhere"), 404, "not-found"),
+        (Request::post("/ok"), 405, "method-not-allowed"),
+    ] {
+        let (found, body) = send(request.body(Body::empty()).unwrap()).await;
+        assert_eq!(found, status);
+        assert_eq!(body["type"], format!("urn:mastersign:problem:{kind}"));
+    }
+    let request = Request::post("/ok").body(Body::empty()).unwrap();
+    let response = app().oneshot(request).await.unwrap();
+    assert_eq!(response.headers()[header::ALLOW], "GET,HEAD");
+}
+
+#[tokio::test]
+async fn a_slow_body_and_a_slow_service_are_told_apart() {
+    let (mut writer, reader) = tokio::io::duplex(16);
+    writer.write_all(b"{").await.unwrap();
+    let (status, body) = send(put_body(Body::from_stream(ReaderStream::new(reader)))).await;
+    assert_eq!((status, &body["retriable"]), (408, &Value::Bool(true)));
+    let (status, body) = send(Request::get("/hang").body(Body::empty()).unwrap()).await;
+    assert_eq!((status, &body["retriable"]), (503, &Value::Bool(true)));
+    drop(writer);
+}
+
+#[tokio::test]
+async fn a_body_that_breaks_off_is_the_callers_fault() {
+    let broken = tokio_util::io::ReaderStream::new(Broken);
+    let (status, body) = send(put_body(Body::from_stream(broken))).await;
+    assert_eq!(
+        (status, &body["detail"]),
+        (400, &Value::from("the body ended early"))
+    );
+}
+
+async fn send(request: Request) -> (u16, Value) {
+    let response = app().oneshot(request).await.unwrap();
+    let status = response.status();
+    if status != StatusCode::OK {
+        assert_eq!(response.headers()[header::CONTENT_TYPE], MEDIA_TYPE);
+        assert!(response.headers().contains_key("x-request-id"));
+    }
+    let body = to_bytes(response.into_body(), 4096).await.unwrap();
+    (status.as_u16(), serde_json::from_slice(&body).unwrap())
+}
+
+fn app() -> Router {
+    let router = Router::new()
+        .route(
+            "/ok",
+            get(async |request: Request| {
+                request
+                    .extensions()
+                    .get::<RequestId>()
+                    .unwrap()
+                    .0
+                    .to_string()
+            }),
+        )
+        .route("/length", put(async |body: String| body.len().to_string()))
+        .route("/panic", get(panics))
+        .route("/hang", get(std::future::pending::<()>));
+    layered(router, Duration::from_millis(200))
+}
+
+async fn panics() {
+    panic!("hunter2");
+}
+
+fn put_body(body: Body) -> Request {
+    Request::put("/length").body(body).unwrap()
+}
+
+/// A body whose length is not announced.
+fn chunked(length: usize) -> Body {
+    Body::from_stream(ReaderStream::new(io::Cursor::new(vec![0; length])))
+}
+
+struct Broken;
+
+impl tokio::io::AsyncRead for Broken {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        _: &mut std::task::Context<'_>,
+        _: &mut tokio::io::ReadBuf<'_>,
+    ) -> std::task::Poll<io::Result<()>> {
+        std::task::Poll::Ready(Err(io::Error::other("reset")))
+    }
+}

@@ -1,0 +1,85 @@
+//! Certificates and keys on disk.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use zeroize::Zeroizing;
+
+/// All certificates of a file, at least one.
+pub(super) fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, PemError> {
+    let text = read(path, |_| Ok(()))?;
+    let certificates: Vec<_> = CertificateDer::pem_slice_iter(&text)
+        .collect::<Result<_, _>>()
+        .map_err(|_| PemError::NoCertificate(path.to_owned()))?;
+    if certificates.is_empty() {
+        return Err(PemError::NoCertificate(path.to_owned()));
+    }
+    Ok(certificates)
+}
+
+/// The private key of a file that only its owner can read.
+pub(super) fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, PemError> {
+    let text = read(path, |mode| match mode & 0o077 {
+        0 => Ok(()),
+        _ => Err(PemError::Exposed {
+            path: path.to_owned(),
+            mode,
+        }),
+    })?;
+    PrivateKeyDer::from_pem_slice(&text).map_err(|_| PemError::NoKey(path.to_owned()))
+}
+
+fn read(
+    path: &Path,
+    check: impl FnOnce(u32) -> Result<(), PemError>,
+) -> Result<Zeroizing<Vec<u8>>, PemError> {
+    let failed = |source| PemError::Read {
+        path: path.to_owned(),
+        source,
+    };
+    let file = File::open(path).map_err(failed)?;
+    check(file.metadata().map_err(failed)?.mode() & 0o7777)?;
+    let mut text = Zeroizing::new(Vec::with_capacity(16 * 1024));
+    file.take(MAX_BYTES)
+        .read_to_end(&mut text)
+        .map_err(failed)?;
+    Ok(text)
+}
+
+/// Why a file of certificates or keys cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum PemError {
+    /// A private key that others can read.
+    #[error(
+        "{} holds a private key and may be read by others (mode {mode:04o}); run `chmod 600` on it", .path.display()
+    )]
+    Exposed {
+        /// The file.
+        path: PathBuf,
+        /// Its permissions.
+        mode: u32,
+    },
+    /// A file without a certificate.
+    #[error("{} holds no certificate in PEM form", .0.display())]
+    NoCertificate(PathBuf),
+    /// A file without a private key.
+    #[error("{} holds no private key in PEM form; an encrypted one cannot be used", .0.display())]
+    NoKey(PathBuf),
+    /// A file that cannot be read.
+    #[error("cannot read {}", .path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+}
+
+/// More certificates than any chain has; a device file that is named by mistake is longer.
+const MAX_BYTES: u64 = 1 << 20;

@@ -1,0 +1,183 @@
+//! Which authority must have issued a client's certificate.
+//!
+//! The identity in the certificate decides it: a master's has to come from the masters' authority, everybody else's
+//! from the operators'. The other way round (any authority, then a look at who it was) would make every later check
+//! of a role depend on a comparison that somebody may forget; here a master's authority that says `admin` is an
+//! unknown issuer, and the handshake ends.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use rustls::client::danger::HandshakeSignatureValid;
+use rustls::pki_types::{CertificateDer, UnixTime};
+use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
+use rustls::server::{VerifierBuilderError, WebPkiClientVerifier};
+use rustls::{
+    CertificateError, DigitallySignedStruct, DistinguishedName, OtherError, PeerIncompatible,
+    RootCertStore, SignatureScheme,
+};
+use x509_parser::certificate::X509Certificate;
+use x509_parser::prelude::FromDer;
+
+use super::peer::Peer;
+use crate::authorize::Identity;
+
+/// Checks the chain of a client against the authority for its identity.
+#[derive(Debug)]
+pub struct ClientVerifier {
+    masters: Arc<dyn ClientCertVerifier>,
+    operators: Arc<dyn ClientCertVerifier>,
+    /// The names of both, so that a client with several certificates finds the right one.
+    hints: Vec<DistinguishedName>,
+}
+
+impl ClientVerifier {
+    /// A verifier for the two authorities, each given by its certificates.
+    ///
+    /// # Errors
+    ///
+    /// Fails if one of them cannot be a trust anchor, or if a key is in both.
+    pub fn new(
+        masters: &[CertificateDer<'_>],
+        operators: &[CertificateDer<'_>],
+    ) -> Result<Self, VerifierError> {
+        let known = keys(masters, Authority::Masters)?;
+        if !known.is_disjoint(&keys(operators, Authority::Operators)?) {
+            return Err(VerifierError::SameKey);
+        }
+        let masters = chain_verifier(masters, Authority::Masters)?;
+        let operators = chain_verifier(operators, Authority::Operators)?;
+        let hints = [masters.root_hint_subjects(), operators.root_hint_subjects()].concat();
+        Ok(Self {
+            masters,
+            operators,
+            hints,
+        })
+    }
+}
+
+impl ClientCertVerifier for ClientVerifier {
+    fn root_hint_subjects(&self) -> &[DistinguishedName] {
+        &self.hints
+    }
+
+    fn verify_client_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        now: UnixTime,
+    ) -> Result<ClientCertVerified, rustls::Error> {
+        if intermediates.len() > MAX_INTERMEDIATES {
+            return Err(CertificateError::UnknownIssuer.into());
+        }
+        let peer = Peer::from_certificate(end_entity)
+            .map_err(|error| CertificateError::Other(OtherError(Arc::new(error))))?;
+        let authority = match peer.identity {
+            Identity::Master(_) => &self.masters,
+            Identity::Operator { .. } => &self.operators,
+        };
+        authority
+            .verify_client_cert(end_entity, intermediates, now)
+            .inspect_err(|error| {
+                tracing::info!(
+                    identity = %peer.identity,
+                    certificate = %hex::encode(peer.certificate),
+                    serial = %peer.serial,
+                    %error,
+                    "client certificate refused"
+                );
+            })
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        _: &[u8],
+        _: &CertificateDer<'_>,
+        _: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        Err(PeerIncompatible::Tls12NotOffered.into())
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        self.masters
+            .verify_tls13_signature(message, certificate, signature)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.masters.supported_verify_schemes()
+    }
+}
+
+/// One of the two authorities.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Authority {
+    /// Vouches for masters.
+    Masters,
+    /// Vouches for operators.
+    Operators,
+}
+
+impl Authority {
+    /// The configuration key that names its file.
+    #[must_use]
+    pub const fn key(self) -> &'static str {
+        match self {
+            Self::Masters => "tls.masters_ca",
+            Self::Operators => "tls.operators_ca",
+        }
+    }
+}
+
+/// Why the authorities cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum VerifierError {
+    /// A certificate that cannot be a trust anchor.
+    #[error("a certificate of `{}` cannot be a trust anchor", .0.key())]
+    Anchor(Authority, #[source] Option<rustls::Error>),
+    /// The library refused the anchors.
+    #[error("the certificates of `{}` cannot be used to verify clients", .0.key())]
+    Builder(Authority, #[source] VerifierBuilderError),
+    /// One key would vouch for masters and operators, and every master could be an admin.
+    #[error(
+        "`tls.masters_ca` and `tls.operators_ca` share a key; masters and operators need two authorities"
+    )]
+    SameKey,
+}
+
+fn keys(
+    certificates: &[CertificateDer<'_>],
+    authority: Authority,
+) -> Result<HashSet<Vec<u8>>, VerifierError> {
+    certificates
+        .iter()
+        .map(|der| match X509Certificate::from_der(der) {
+            Ok((_, certificate)) => Ok(certificate.public_key().raw.to_vec()),
+            Err(_) => Err(VerifierError::Anchor(authority, None)),
+        })
+        .collect()
+}
+
+fn chain_verifier(
+    certificates: &[CertificateDer<'_>],
+    authority: Authority,
+) -> Result<Arc<dyn ClientCertVerifier>, VerifierError> {
+    let mut anchors = RootCertStore::empty();
+    for certificate in certificates {
+        anchors
+            .add(certificate.clone().into_owned())
+            .map_err(|error| VerifierError::Anchor(authority, Some(error)))?;
+    }
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    WebPkiClientVerifier::builder_with_provider(Arc::new(anchors), provider)
+        .build()
+        .map_err(|error| VerifierError::Builder(authority, error))
+}
+
+/// A leaf, two intermediates and a root are more than any installation of ours has.
+const MAX_INTERMEDIATES: usize = 2;

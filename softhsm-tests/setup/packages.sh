@@ -1,0 +1,71 @@
+#!/usr/bin/env bash
+# Installs what is missing to run (`packages.sh run`) or to test (`packages.sh test`) Mastersign on Debian and Ubuntu.
+#
+# It looks for the thing that is needed and not for a package's name, so that what was installed in another way counts.
+# Nothing is removed or upgraded. Rust itself is only checked: how it is installed is the user's choice.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/../.."
+
+say() { printf 'packages.sh: %s\n' "$*" >&2; }
+
+goal="${1:-run}"
+packages=()
+
+# need PACKAGE COMMAND...: the package is needed unless the command succeeds.
+need() {
+    local package="$1"
+    shift
+    "$@" >/dev/null 2>&1 || packages+=("$package")
+}
+
+default_module=/usr/lib/softhsm/libsofthsm2.so
+need build-essential cc --version
+need pkg-config pkg-config --version
+need libssl-dev pkg-config --exists openssl
+need softhsm2 test -e "${PKCS11_MODULE:-$default_module}"
+case "$goal" in
+run) ;;
+test)
+    need opensc command -v pkcs11-tool
+    need python3-venv python3 -c 'import venv, ensurepip'
+    ;;
+*)
+    say "unknown goal '$goal': run or test"
+    exit 2
+    ;;
+esac
+
+# A module that was named is not something that apt knows.
+if [[ -n "${PKCS11_MODULE:-}" && ! -e "$PKCS11_MODULE" ]]; then
+    say "PKCS11_MODULE names $PKCS11_MODULE, which does not exist; unset it to use SoftHSM2"
+    exit 1
+fi
+
+if ((${#packages[@]})); then
+    install=(apt-get install --yes --no-install-recommends "${packages[@]}")
+    if ! command -v apt-get >/dev/null; then
+        say "missing: ${packages[*]} (Debian's names). Install them with this system's package manager and start again."
+        exit 1
+    fi
+    as_root=()
+    if ((EUID != 0)); then
+        if ! sudo -n true 2>/dev/null && ! [[ -t 0 ]]; then
+            say "missing: ${packages[*]}. Run this and start again:"
+            say "    sudo apt-get update && sudo ${install[*]}"
+            exit 1
+        fi
+        as_root=(sudo)
+    fi
+    say "installing ${packages[*]}"
+    export DEBIAN_FRONTEND=noninteractive
+    "${as_root[@]}" apt-get update --quiet=2
+    "${as_root[@]}" "${install[@]}" --quiet=2
+fi
+
+wanted="$(sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)"
+found="$(cargo --version 2>/dev/null | cut -d' ' -f2 || true)"
+if [[ -z "$found" || "$(printf '%s\n' "$wanted" "$found" | sort --version-sort | head -n 1)" != "$wanted" ]]; then
+    say "Rust $wanted or newer is needed and ${found:-none} was found. Install it with rustup (https://rustup.rs),"
+    say "or upgrade with: rustup update stable"
+    exit 1
+fi

@@ -1,0 +1,25 @@
+#!/usr/bin/env bash
+# `make test`: everything that is needed, every test, the one-command demonstration, and a closing line that says what ran.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/../.."
+setup=softhsm-tests/setup
+
+"$setup/packages.sh" test
+"$setup/salt.sh"
+
+results="$(mktemp)"
+trap 'rm -f "$results"' EXIT
+
+# Built first, so that no test waits for the compiler: the suite asks cargo for these again and finds them made.
+cargo build --package signer --bins --package fault-module
+
+status=0
+cargo test --workspace --no-fail-fast | tee "$results" || status=1
+
+echo "suite.sh: mastersign dev --exit"
+cargo run --quiet --package signer --bin mastersign -- dev --exit || status=1
+
+echo
+echo "Module: ${PKCS11_MODULE:-/usr/lib/softhsm/libsofthsm2.so}; Salt: $("$setup/salt.sh" --list)"
+awk '/^test result:/ { passed += $4; failed += $6 } END { printf "%d passed, %d failed\n", passed, failed }' "$results"
+exit "$status"

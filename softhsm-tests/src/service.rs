@@ -1,0 +1,206 @@
+//! The signing service on a token of its own: its files, and its process.
+
+use std::fs;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::ExitStatus;
+
+use anyhow::{Context, Result};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use signer::client::Client;
+use signer::pki::Scope;
+use tempfile::TempDir;
+
+use crate::binaries::mastersign;
+use crate::pki::{Papers, Pki};
+use crate::process::{Log, PATIENCE, Process};
+use crate::token::Token;
+
+/// An installation of the service: token, certificates, configuration and state.
+#[derive(Debug)]
+pub struct Site {
+    directory: TempDir,
+    token: Token,
+    pki: Pki,
+}
+
+impl Site {
+    /// Makes everything that an operator makes before the first start.
+    ///
+    /// # Errors
+    ///
+    /// Fails if a part of it can't be made; without SoftHSM2 the error says how to install it.
+    pub fn create() -> Result<Self> {
+        let directory = TempDir::with_prefix("service-")?;
+        fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o700))?;
+        let token = Token::create()?;
+        let pki = Pki::create(&directory.path().join("pki"))?;
+        let site = Self {
+            directory,
+            token,
+            pki,
+        };
+        let Papers {
+            certificate, key, ..
+        } = site.pki.server();
+        let text = format!(
+            "state_dir = \"state\"\n\
+             [listen]\n\
+             api = \"127.0.0.1:0\"\n\
+             ops = \"127.0.0.1:0\"\n\
+             [tls]\n\
+             certificate = {certificate:?}\n\
+             key = {key:?}\n\
+             masters_ca = {masters:?}\n\
+             operators_ca = {operators:?}\n\
+             [limits]\n\
+             connections = 2000\n\
+             {hsm}",
+            masters = site.pki.authority(Scope::Masters),
+            operators = site.pki.authority(Scope::Operators),
+            hsm = site.token.section()?,
+        );
+        fs::write(site.config(), text)?;
+        fs::set_permissions(site.config(), fs::Permissions::from_mode(0o600))?;
+        Ok(site)
+    }
+
+    /// Everything that the service reads and writes, but the token.
+    #[must_use]
+    pub fn directory(&self) -> &Path {
+        self.directory.path()
+    }
+
+    /// The configuration file.
+    #[must_use]
+    pub fn config(&self) -> PathBuf {
+        self.directory().join("mastersign.toml")
+    }
+
+    /// The database.
+    #[must_use]
+    pub fn database(&self) -> PathBuf {
+        self.directory().join("state/mastersign.db")
+    }
+
+    /// The token.
+    #[must_use]
+    pub const fn token(&self) -> &Token {
+        &self.token
+    }
+
+    /// The certificates.
+    #[must_use]
+    pub const fn pki(&self) -> &Pki {
+        &self.pki
+    }
+
+    /// Starts the service and waits until it listens; its HSM may still be starting.
+    ///
+    /// # Errors
+    ///
+    /// Fails with the end of its log if it does not come up.
+    pub fn serve(&self) -> Result<Service> {
+        let mut command = mastersign()?;
+        command.arg("serve").arg("--config").arg(self.config());
+        let process = Process::start(&mut command)?;
+        let line = process.log().wait_for("serving")?;
+        Ok(Service {
+            api: address(&line, "api")?,
+            ops: address(&line, "ops")?,
+            process,
+        })
+    }
+}
+
+/// A running service; it is killed when it is dropped.
+#[derive(Debug)]
+pub struct Service {
+    process: Process,
+    api: SocketAddr,
+    ops: SocketAddr,
+}
+
+impl Service {
+    /// Its address, for `--url`.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("https://{}", self.api)
+    }
+
+    /// What it says.
+    #[must_use]
+    pub const fn log(&self) -> &Log {
+        self.process.log()
+    }
+
+    /// A connection with these papers.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the papers don't fit together.
+    pub fn client(&self, papers: &Papers) -> Result<Client> {
+        Ok(Client::new(&self.url(), &papers.read()?)?)
+    }
+
+    /// Asks the listener for operations; gives the status and the body.
+    ///
+    /// # Errors
+    ///
+    /// Fails if it does not answer.
+    pub fn ask(&self, path: &str) -> Result<(u16, String)> {
+        let mut stream = TcpStream::connect(self.ops)?;
+        stream.set_read_timeout(Some(PATIENCE))?;
+        write!(
+            stream,
+            "GET {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n",
+            self.ops
+        )?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer)?;
+        let (head, body) = answer
+            .split_once("\r\n\r\n")
+            .context("no end of the head")?;
+        let status = head.split(' ').nth(1).context("no status")?.parse()?;
+        Ok((status, body.to_owned()))
+    }
+
+    /// Kills the worker process that holds the token, as a crash of the module would.
+    ///
+    /// # Errors
+    ///
+    /// Fails if there is none.
+    pub fn kill_worker(&self) -> Result<()> {
+        let service = self.process.id();
+        let mut killed = false;
+        for task in fs::read_dir(format!("/proc/{service}/task"))? {
+            let children = fs::read_to_string(task?.path().join("children"))?;
+            for child in children.split_whitespace() {
+                kill(Pid::from_raw(child.parse()?), Signal::SIGKILL)?;
+                killed = true;
+            }
+        }
+        anyhow::ensure!(killed, "the service has no worker process");
+        Ok(())
+    }
+
+    /// Asks it to end and waits until it has.
+    ///
+    /// # Errors
+    ///
+    /// Fails if it does not end.
+    pub fn stop(mut self) -> Result<ExitStatus> {
+        self.process.terminate()?;
+        self.process.wait()
+    }
+}
+
+/// Reads an address from the line that says where the service listens.
+fn address(line: &str, listener: &str) -> Result<SocketAddr> {
+    line.split_whitespace()
+        .find_map(|word| word.strip_prefix(listener)?.strip_prefix('=')?.parse().ok())
+        .with_context(|| format!("no address of {listener} in {line:?}"))
+}
