@@ -8,5 +8,7 @@
 
 mod acceptance;
 mod concurrency;
+mod hsm_commands;
 mod outage;
 mod salt;
+mod workers;
