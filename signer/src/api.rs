@@ -5,6 +5,7 @@
 //! handler is one sentence.
 
 mod extract;
+pub mod health;
 mod keys;
 mod masters;
 pub mod problem;

@@ -21,3 +21,21 @@ pub mod salt;
 pub mod search;
 pub mod service;
 pub mod token;
+
+/// How often a test whose name begins with `soak` repeats itself: once, or `SOFTHSM_TESTS_ROUNDS`
+/// times.
+///
+/// # Panics
+///
+/// Panics if the variable is no number.
+#[must_use]
+#[expect(
+    clippy::expect_used,
+    reason = "whoever set the variable must see what is wrong with it"
+)]
+pub fn rounds() -> usize {
+    std::env::var("SOFTHSM_TESTS_ROUNDS").map_or(1, |text| {
+        text.parse()
+            .expect("SOFTHSM_TESTS_ROUNDS is a number of rounds")
+    })
+}

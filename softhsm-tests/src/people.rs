@@ -6,7 +6,7 @@ use openssl::pkey::{PKey, Private};
 use openssl::rsa::Rsa;
 use signer::authorize::{MasterId, Proof, Purpose, SignedStatement, Statement, Verb};
 use signer::client::{Client, Credentials, Put};
-use signer::clock::{Clock, SystemClock};
+use signer::clock::{Clock, SystemClock, Timestamp};
 use uuid::Uuid;
 
 use crate::pki::{Papers, master_id};
@@ -31,7 +31,11 @@ impl Master {
         let public = PublicKey::parse(&key.public_key_to_pem()?)?;
         let credentials = papers.read()?;
         master_id(&credentials)?;
-        Ok(Self { key, public, credentials })
+        Ok(Self {
+            key,
+            public,
+            credentials,
+        })
     }
 
     /// Its public key.
@@ -65,27 +69,40 @@ impl Master {
     /// What the service, or the way to it, says against it.
     pub async fn put(&self, client: &Client, algorithm: Algorithm) -> Result<Put> {
         let store = client.signing_keys().await?.store;
-        self.put_for(client, store, algorithm).await
+        let Proven { time, signature } = self.prove(store)?;
+        let put = client.put_signature(&self.public, Some(algorithm), time, &signature);
+        Ok(put.await?)
     }
 
-    /// The same, when the store is known already: one request.
+    /// Proves possession of the key, for any number of requests in the next minutes.
     ///
     /// # Errors
     ///
-    /// As [`Master::put`].
-    pub async fn put_for(&self, client: &Client, store: Uuid, algorithm: Algorithm) -> Result<Put> {
+    /// Fails if OpenSSL does.
+    pub fn prove(&self, store: Uuid) -> Result<Proven> {
+        let time = SystemClock.now();
         let proof = Proof {
             purpose: Purpose::Put,
             store,
             client_key: self.credentials.client_key(),
             key: self.public.hash(),
             master: self.id()?.clone(),
-            time: SystemClock.now(),
+            time,
         };
-        let signature = proof.sign(&self.key)?;
-        let put = client.put_signature(&self.public, Some(algorithm), proof.time, &signature);
-        Ok(put.await?)
+        Ok(Proven {
+            time,
+            signature: proof.sign(&self.key)?,
+        })
     }
+}
+
+/// A signed proof.
+#[derive(Clone, Debug)]
+pub struct Proven {
+    /// When it was made.
+    pub time: Timestamp,
+    /// The master key's signature.
+    pub signature: Vec<u8>,
 }
 
 /// Somebody who signs statements.
@@ -118,7 +135,11 @@ impl Operator {
     /// Fails if the papers' key is of the wrong kind.
     pub fn sign(&self, statement: &Statement) -> Result<SignedStatement> {
         let key = self.0.private_key()?;
-        Ok(SignedStatement::sign(statement, &key, self.0.certificate_pem())?)
+        Ok(SignedStatement::sign(
+            statement,
+            &key,
+            self.0.certificate_pem(),
+        )?)
     }
 
     /// Signs the decision that comes next for this master and hands it in.

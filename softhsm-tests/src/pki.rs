@@ -1,5 +1,6 @@
 //! The certificates of one test: three authorities, a server, and whoever the test needs.
 
+use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -65,6 +66,16 @@ impl Pki {
         self.issue(&self.masters, &profile, &format!("master-{id}"))
     }
 
+    /// A second certificate for a master that has one.
+    ///
+    /// # Errors
+    ///
+    /// As [`Pki::master`].
+    pub fn master_again(&self, id: &str) -> Result<Papers> {
+        let profile = Profile::Client(Identity::Master(id.parse()?));
+        self.issue(&self.masters, &profile, &format!("master-{id}-again"))
+    }
+
     /// A certificate for an operator who may decide.
     ///
     /// # Errors
@@ -75,7 +86,11 @@ impl Pki {
             role: OperatorRole::Admin,
             name: name.to_owned(),
         };
-        self.issue(&self.operators, &Profile::Client(identity), &format!("admin-{name}"))
+        self.issue(
+            &self.operators,
+            &Profile::Client(identity),
+            &format!("admin-{name}"),
+        )
     }
 
     /// What somebody can make who has stolen the masters' CA, the one that is kept online: a
@@ -90,11 +105,16 @@ impl Pki {
         let issuer = Issuer::from_ca_cert_pem(&fs::read_to_string(folder.join("ca.pem"))?, key)?;
         let mut params = CertificateParams::default();
         params.distinguished_name.push(DnType::CommonName, name);
-        params.subject_alt_names = vec![SanType::URI(format!("mastersign:admin:{name}").try_into()?)];
+        params.subject_alt_names =
+            vec![SanType::URI(format!("mastersign:admin:{name}").try_into()?)];
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
         let own = KeyPair::generate()?;
         let certificate = params.signed_by(&own, &issuer)?.pem();
-        self.write(&format!("stolen-{name}"), &certificate, &own.serialize_pem())
+        self.write(
+            &format!("stolen-{name}"),
+            &certificate,
+            &own.serialize_pem(),
+        )
     }
 
     fn issue(&self, authority: &Authority, profile: &Profile, name: &str) -> Result<Papers> {
@@ -141,9 +161,13 @@ impl Papers {
 
     /// The options of every command that talks to the service.
     #[must_use]
-    pub fn options(&self) -> Vec<std::ffi::OsString> {
-        let Self { ca, certificate, key } = self;
-        [("--ca", ca), ("--cert", certificate), ("--key", key)]
+    pub fn options(&self) -> Vec<OsString> {
+        let Self {
+            ca,
+            certificate,
+            key,
+        } = self;
+        [("--ca", ca), ("--certificate", certificate), ("--key", key)]
             .into_iter()
             .flat_map(|(option, path)| [option.into(), path.into()])
             .collect()

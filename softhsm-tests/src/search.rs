@@ -52,6 +52,12 @@ pub fn for_private_key(modulus: &[u8], roots: &[&Path]) -> Result<Report> {
 
 fn search_file(modulus: &[u8], path: &Path, report: &mut Report) -> Result<()> {
     report.files = report.files.saturating_add(1);
+    if path
+        .file_name()
+        .is_some_and(|name| name == "master_sign.pem")
+    {
+        report.found.push(path.to_owned());
+    }
     let bytes = fs::read(path)?;
     let mut keys = private_keys(&bytes);
     if bytes.starts_with(b"SQLite format 3\0") {

@@ -38,8 +38,14 @@ impl Site {
         fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o700))?;
         let token = Token::create()?;
         let pki = Pki::create(&directory.path().join("pki"))?;
-        let site = Self { directory, token, pki };
-        let Papers { certificate, key, .. } = site.pki.server();
+        let site = Self {
+            directory,
+            token,
+            pki,
+        };
+        let Papers {
+            certificate, key, ..
+        } = site.pki.server();
         let text = format!(
             "state_dir = \"state\"\n\
              [listen]\n\
@@ -101,9 +107,12 @@ impl Site {
         let mut command = mastersign()?;
         command.arg("serve").arg("--config").arg(self.config());
         let process = Process::start(&mut command)?;
-        let api = listening(process.log(), "api")?;
-        let ops = listening(process.log(), "ops")?;
-        Ok(Service { process, api, ops })
+        let line = process.log().wait_for("serving")?;
+        Ok(Service {
+            api: address(&line, "api")?,
+            ops: address(&line, "ops")?,
+            process,
+        })
     }
 }
 
@@ -145,10 +154,16 @@ impl Service {
     pub fn ask(&self, path: &str) -> Result<(u16, String)> {
         let mut stream = TcpStream::connect(self.ops)?;
         stream.set_read_timeout(Some(PATIENCE))?;
-        write!(stream, "GET {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", self.ops)?;
+        write!(
+            stream,
+            "GET {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n",
+            self.ops
+        )?;
         let mut answer = String::new();
         stream.read_to_string(&mut answer)?;
-        let (head, body) = answer.split_once("\r\n\r\n").context("no end of the head")?;
+        let (head, body) = answer
+            .split_once("\r\n\r\n")
+            .context("no end of the head")?;
         let status = head.split(' ').nth(1).context("no status")?.parse()?;
         Ok((status, body.to_owned()))
     }
@@ -183,10 +198,9 @@ impl Service {
     }
 }
 
-/// Waits for the line that says where a listener is.
-fn listening(log: &Log, listener: &str) -> Result<SocketAddr> {
-    let line = log.wait_for(&format!("{listener} listener"))?;
-    line.split(|c: char| c.is_whitespace() || c == '=' || c == '"')
-        .find_map(|word| word.parse().ok())
-        .with_context(|| format!("no address in {line:?}"))
+/// Reads an address from the line that says where the service listens.
+fn address(line: &str, listener: &str) -> Result<SocketAddr> {
+    line.split_whitespace()
+        .find_map(|word| word.strip_prefix(listener)?.strip_prefix('=')?.parse().ok())
+        .with_context(|| format!("no address of {listener} in {line:?}"))
 }

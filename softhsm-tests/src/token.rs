@@ -5,14 +5,15 @@
 
 use std::env;
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use minion::verify::PublicKey;
 use tempfile::TempDir;
 
-use crate::binaries::Binaries;
+use crate::binaries::{Binaries, mastersign};
 use crate::counts::Counts;
 use crate::process::run;
 
@@ -25,7 +26,8 @@ pub struct Token {
 }
 
 impl Token {
-    /// Initialises a token and makes an RSA-2048 signing key in it.
+    /// Initialises a token and makes an RSA-2048 signing key in it, with the command that an operator
+    /// has for it.
     ///
     /// # Errors
     ///
@@ -42,51 +44,29 @@ impl Token {
                 path.join("tokens").display()
             ),
         )?;
-        let tool = || {
-            let mut command = Command::new("pkcs11-tool");
-            command.arg("--module").arg(&module).envs(environment(path));
-            command
-        };
-        let so = ["--so-pin", "security-officer"];
-        run(tool()
-            .args(["--init-token", "--slot-index=0", "--label", LABEL])
-            .args(so))?;
-        run(tool()
+        let out = path.join("master_sign.pub");
+        let (pin, so_pin) = (path.join("pin"), path.join("so-pin"));
+        write_secret(&pin, PIN)?;
+        write_secret(&so_pin, "security-officer")?;
+        run(mastersign()?
             .args([
-                "--init-pin",
-                "--token-label",
-                LABEL,
-                "--pin",
-                PIN,
-                "--login",
-                "--login-type=so",
+                "hsm",
+                "init",
+                "--init-token",
+                "--backup=none",
+                "--bits=2048",
             ])
-            .args(so))?;
-        run(tool()
-            .args(["--login", "--token-label", LABEL, "--pin", PIN])
-            .args([
-                "--keypairgen",
-                "--key-type=rsa:2048",
-                "--usage-sign",
-                "--id",
-                KEY_ID,
-                "--label=master_sign",
-            ]))?;
-        let der = path.join("master_sign.der");
-        run(tool()
-            .args([
-                "--token-label",
-                LABEL,
-                "--read-object",
-                "--type=pubkey",
-                "--id",
-                KEY_ID,
-                "--output-file",
-            ])
-            .arg(&der))?;
-        let pem = openssl::rsa::Rsa::public_key_from_der(&fs::read(&der)?)?.public_key_to_pem()?;
-        let public = PublicKey::parse(&pem)?;
-        fs::write(path.join("master_sign.pub"), public.to_file())?;
+            .args(["--token-label", LABEL, "--key-id", KEY_ID])
+            .arg("--module")
+            .arg(&module)
+            .args(environment(path).map(|(name, value)| format!("--env={name}={value}")))
+            .arg("--pin-file")
+            .arg(&pin)
+            .arg("--so-pin-file")
+            .arg(&so_pin)
+            .arg("--out")
+            .arg(&out))?;
+        let public = PublicKey::parse(&fs::read(&out)?)?;
         Ok(Self {
             directory,
             module,
@@ -122,9 +102,8 @@ impl Token {
     ///
     /// # Errors
     ///
-    /// Fails if that module can't be built or the PIN's file can't be written.
+    /// Fails if that module can't be built.
     pub fn section(&self) -> Result<String> {
-        self.write_pin(PIN)?;
         let environment: String = environment(self.directory.path())
             .into_iter()
             .map(|(name, value)| format!("{name} = {value:?}\n"))
@@ -156,13 +135,16 @@ impl Token {
     ///
     /// Fails if the file can't be written.
     pub fn write_pin(&self, pin: &str) -> Result<()> {
-        use std::os::unix::fs::PermissionsExt;
-        let path = self.pin_file();
-        fs::write(&path, pin)?;
-        Ok(fs::set_permissions(
-            path,
-            fs::Permissions::from_mode(0o600),
-        )?)
+        write_secret(&self.pin_file(), pin)
+    }
+
+    /// Puts the token's own PIN back into that file.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the file can't be written.
+    pub fn restore_pin(&self) -> Result<()> {
+        self.write_pin(PIN)
     }
 
     /// Takes the token away, as if its cable was pulled: processes that start from here on don't
@@ -235,12 +217,17 @@ fn module() -> Result<PathBuf> {
 }
 
 /// What tells the module where its tokens are.
-fn environment(directory: &Path) -> Vec<(String, String)> {
+fn environment(directory: &Path) -> [(&'static str, String); 1] {
     let file = directory.join("softhsm2.conf");
-    vec![(
-        "SOFTHSM2_CONF".to_owned(),
-        file.to_string_lossy().into_owned(),
-    )]
+    [("SOFTHSM2_CONF", file.to_string_lossy().into_owned())]
+}
+
+fn write_secret(path: &Path, secret: &str) -> Result<()> {
+    fs::write(path, secret)?;
+    Ok(fs::set_permissions(
+        path,
+        fs::Permissions::from_mode(0o600),
+    )?)
 }
 
 const SOFTHSM2: &str = "/usr/lib/softhsm/libsofthsm2.so";

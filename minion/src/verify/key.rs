@@ -48,6 +48,8 @@ impl PublicKey {
     ///
     /// As [`parse`](Self::parse), except that the spelling does not matter.
     pub fn decode(text: &str) -> Result<Self, KeyError> {
+        // OpenSSL does not find a block behind a blank, and a blank is no reason to call the key none.
+        let text = text.trim();
         let label = single_label(text)?;
         let rsa = match label {
             "PUBLIC KEY" => Rsa::public_key_from_pem(text.as_bytes()),

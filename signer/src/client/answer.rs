@@ -58,8 +58,9 @@ pub struct MasterKey {
     pub status: KeyStatus,
     /// Since when.
     pub since: Timestamp,
-    /// The canonical PEM.
-    pub public_key: String,
+    /// The canonical PEM; missing if the service only knows the hash.
+    #[serde(default)]
+    pub public_key: Option<String>,
 }
 
 impl MasterKey {
@@ -69,7 +70,8 @@ impl MasterKey {
     ///
     /// Fails if the PEM is not the key that `sha256` names: then the service or somebody on the way lies.
     pub fn fingerprints(&self) -> Result<Fingerprints, WrongKey> {
-        let key = PublicKey::parse(self.public_key.as_bytes()).map_err(|_| WrongKey)?;
+        let pem = self.public_key.as_ref().ok_or(WrongKey)?;
+        let key = PublicKey::parse(pem.as_bytes()).map_err(|_| WrongKey)?;
         if key.hash() != self.sha256 {
             return Err(WrongKey);
         }
@@ -80,8 +82,8 @@ impl MasterKey {
 /// The service showed a key that is not the one it named.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "the service shows a public key that does not have the hash it names; decide nothing until somebody has \
-     looked at the service and its state"
+    "the service does not show the public key that has the hash it names, so its fingerprints cannot be computed; \
+     decide nothing about it until somebody has looked at the service and its state"
 )]
 pub struct WrongKey;
 
@@ -95,10 +97,15 @@ pub enum KeyStatus {
     Denied,
     /// Waits for an operator.
     Pending,
+    /// What the service has stored about it was altered; it does not count until an operator decides anew.
+    Quarantined,
     /// Refused; the decision can be changed.
     Rejected,
     /// Barred for ever.
     Revoked,
+    /// A word that this version does not know.
+    #[serde(other)]
+    Unknown,
 }
 
 /// The three forms in which people compare a key, and the one that names it in the API.

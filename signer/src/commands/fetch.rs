@@ -1,16 +1,222 @@
-//! placeholder
+//! `mastersign fetch`, on a master.
 
+use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::Context;
+use clap::ValueEnum;
+use serde_json::json;
+
+use crate::clock::SystemClock;
+use crate::fetch::settings::Partial;
+use crate::fetch::{Fetch, Outcome, Prepared};
+use crate::terminal;
 
 /// The arguments of `mastersign fetch`.
 #[derive(Debug, clap::Args)]
-pub struct Arguments {}
+#[command(after_help = EXIT_CODES)]
+pub struct Arguments {
+    /// The service: https://HOST:PORT
+    #[arg(long, value_name = "URL")]
+    url: Option<String>,
+    /// The CA that vouches for the service, PEM
+    #[arg(long, value_name = "FILE")]
+    ca: Option<PathBuf>,
+    /// This master's client certificate, PEM
+    #[arg(long, value_name = "FILE")]
+    certificate: Option<PathBuf>,
+    /// The private key of the client certificate, PEM
+    #[arg(long, value_name = "FILE")]
+    key: Option<PathBuf>,
+    /// The pinned public half of the signing key: what the answer must verify under
+    #[arg(long, value_name = "FILE")]
+    master_sign_pub: Option<PathBuf>,
+    /// The directory with Salt's `master` file [default: /etc/salt]
+    #[arg(long, value_name = "DIR")]
+    salt_config: Option<PathBuf>,
+    /// PKCS1v15-SHA1 or PKCS1v15-SHA224 [default: the service's setting for this master]
+    #[arg(long, value_name = "NAME")]
+    algorithm: Option<String>,
+    /// TOML with the values above, for those that are not given [default: /etc/mastersign/fetch.toml if it exists]
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Ask again while the key is pending or the service is away, at most this long, like 10m
+    #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
+    wait: Option<Duration>,
+    /// Check everything and say what would be asked and written; changes nothing, here or in the service
+    #[arg(long, conflicts_with = "wait")]
+    dry_run: bool,
+    /// The form of the answer
+    #[arg(long, value_enum, default_value_t)]
+    output: Output,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+enum Output {
+    /// Sentences.
+    #[default]
+    Text,
+    /// One JSON object.
+    Json,
+}
 
 /// Runs `mastersign fetch`.
 ///
 /// # Errors
 ///
-/// Not written yet.
-pub fn run(_arguments: Arguments) -> anyhow::Result<ExitCode> {
-    anyhow::bail!("not written yet")
+/// Whatever kept the signature from being fetched, except a pending key and an answer that does not verify, which
+/// have exit codes of their own.
+pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
+    let (wait, dry_run, output) = (arguments.wait, arguments.dry_run, arguments.output);
+    let settings = partial(arguments)?.complete()?;
+    let fetch = Prepared::read(settings)?.enter()?;
+    for warning in fetch.warnings() {
+        terminal::note(format_args!("warning: {warning}"))?;
+    }
+    let outcome = if dry_run {
+        fetch.dry_run()
+    } else {
+        fetch.run(wait, &SystemClock)
+    };
+    let outcome = match outcome {
+        Ok(outcome) => outcome,
+        Err(error) if error.is_mismatch() => Outcome::Mismatch {
+            why: error.to_string(),
+        },
+        Err(error) => return Err(error.into()),
+    };
+    match output {
+        Output::Json => terminal::say(document(&fetch, &outcome))?,
+        Output::Text => tell(&fetch, &outcome)?,
+    }
+    Ok(ExitCode::from(code(&outcome)))
 }
+
+fn partial(arguments: Arguments) -> anyhow::Result<Partial> {
+    let line = Partial {
+        url: arguments.url,
+        ca: arguments.ca,
+        certificate: arguments.certificate,
+        key: arguments.key,
+        master_sign_pub: arguments.master_sign_pub,
+        salt_config: arguments.salt_config,
+        algorithm: arguments.algorithm,
+    };
+    let default = PathBuf::from(DEFAULT_CONFIG);
+    let file = arguments
+        .config
+        .or_else(|| default.exists().then_some(default));
+    let below = match file {
+        Some(path) => Partial::read(&path).context("failed to read the settings of fetch")?,
+        None => Partial::default(),
+    };
+    Ok(line.over(below))
+}
+
+fn tell(fetch: &Fetch, outcome: &Outcome) -> anyhow::Result<()> {
+    let file = fetch.file();
+    let file = file.display();
+    let key = fetch.key().hash();
+    match outcome {
+        Outcome::Written { algorithm } => {
+            terminal::say(format_args!("wrote {file} ({algorithm}, key {key})"))?;
+        }
+        Outcome::Unchanged { algorithm } => {
+            terminal::say(format_args!("unchanged: {file} ({algorithm}, key {key})"))?;
+        }
+        Outcome::WouldWrite { algorithm } => {
+            terminal::say(format_args!("would write {file} ({algorithm}, key {key})"))?;
+        }
+        Outcome::WouldAsk => terminal::say(format_args!(
+            "would ask for a signature of key {key} and write it to {file}; none was made yet"
+        ))?,
+        Outcome::Pending { master } => terminal::say(format_args!(
+            "pending: an operator has to accept this key first, after comparing it:\n\n    \
+             mastersign masters accept {master} --key {key}\n\nThen run this command again, or use --wait."
+        ))?,
+        Outcome::Mismatch { why } => terminal::note(format_args!(
+            "mastersign: verification failed, nothing was written: {why}"
+        ))?,
+    }
+    if matches!(
+        outcome,
+        Outcome::Written { .. } | Outcome::Unchanged { .. } | Outcome::WouldWrite { .. }
+    ) {
+        next_steps(fetch, outcome)?;
+    }
+    Ok(())
+}
+
+fn next_steps(fetch: &Fetch, outcome: &Outcome) -> anyhow::Result<()> {
+    let lines = fetch.missing_lines();
+    if !lines.is_empty() {
+        terminal::say(
+            "\nsalt-master does not serve this file yet. Put into master.d/50-mastersign.conf:\n",
+        )?;
+        for line in lines {
+            terminal::say(format_args!("    {line}"))?;
+        }
+    }
+    if matches!(outcome, Outcome::Written { .. }) {
+        terminal::say("\nsalt-master reads the file when it starts: restart it.")?;
+    }
+    Ok(())
+}
+
+fn document(fetch: &Fetch, outcome: &Outcome) -> serde_json::Value {
+    let (result, algorithm) = match outcome {
+        Outcome::Mismatch { .. } => ("mismatch", None),
+        Outcome::Pending { .. } => ("pending", None),
+        Outcome::Unchanged { algorithm } => ("unchanged", Some(algorithm)),
+        Outcome::WouldAsk => ("would_ask", None),
+        Outcome::WouldWrite { algorithm } => ("would_write", Some(algorithm)),
+        Outcome::Written { algorithm } => ("written", Some(algorithm)),
+    };
+    let mut document = json!({
+        "result": result,
+        "file": fetch.file(),
+        "public_key_sha256": fetch.key().hash().to_string(),
+        "algorithm": algorithm.map(|algorithm| algorithm.name()),
+        "warnings": fetch.warnings(),
+        "missing_salt_options": fetch.missing_lines(),
+    });
+    if let Some(object) = document.as_object_mut() {
+        match outcome {
+            Outcome::Mismatch { why } => {
+                object.insert("reason".to_owned(), json!(why));
+            }
+            Outcome::Pending { master } => {
+                object.insert("master".to_owned(), json!(master));
+            }
+            Outcome::Unchanged { .. }
+            | Outcome::WouldAsk
+            | Outcome::WouldWrite { .. }
+            | Outcome::Written { .. } => {}
+        }
+    }
+    document
+}
+
+const fn code(outcome: &Outcome) -> u8 {
+    match outcome {
+        Outcome::Mismatch { .. } => 42,
+        Outcome::Pending { .. } => 3,
+        Outcome::Unchanged { .. }
+        | Outcome::WouldAsk
+        | Outcome::WouldWrite { .. }
+        | Outcome::Written { .. } => 0,
+    }
+}
+
+const DEFAULT_CONFIG: &str = "/etc/mastersign/fetch.toml";
+
+const EXIT_CODES: &str = "\
+Started as root, it reads its own files first and then becomes the owner of Salt's pki_dir for good.
+
+Exit codes:
+  0   the file is there and verified (or, with --dry-run, nothing stands in the way)
+  1   failed; nothing was written
+  2   wrong usage
+  3   pending: an operator has to accept the key
+  42  what the service sent does not verify under --master-sign-pub; nothing was written";

@@ -1,16 +1,142 @@
-//! placeholder
+//! `mastersign verify`: any signature, offline.
 
+mod examine;
+
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+
+use anyhow::Context;
+use clap::ValueEnum;
+use minion::verify::{PublicKey, clean_key};
+use serde_json::json;
+
+use crate::terminal;
+use examine::{Examination, Verdict, examine};
 
 /// The arguments of `mastersign verify`.
 #[derive(Debug, clap::Args)]
-pub struct Arguments {}
+#[command(after_help = EXIT_CODES)]
+pub struct Arguments {
+    /// The signature: Salt's `master_pubkey_signature` or `<id>_pubkey_signature`
+    #[arg(value_name = "SIGNATURE_FILE")]
+    signature: PathBuf,
+    /// The master's public key that was signed
+    #[arg(long, value_name = "FILE")]
+    master_pub: PathBuf,
+    /// A public signing key that may have made it; several are tried in turn
+    #[arg(long, value_name = "FILE", required = true, num_args = 1..)]
+    master_sign_pub: Vec<PathBuf>,
+    /// The form of the answer
+    #[arg(long, value_enum, default_value_t)]
+    output: Output,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+enum Output {
+    /// Sentences.
+    #[default]
+    Text,
+    /// One JSON object.
+    Json,
+}
 
 /// Runs `mastersign verify`.
 ///
 /// # Errors
 ///
-/// Not written yet.
-pub fn run(_arguments: Arguments) -> anyhow::Result<ExitCode> {
-    anyhow::bail!("not written yet")
+/// Fails if a file cannot be read or a key file holds no key; a signature that does not verify is an exit code.
+pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
+    let Arguments {
+        signature,
+        master_pub,
+        master_sign_pub,
+        output,
+    } = arguments;
+    let signature = read(&signature)?;
+    let master = String::from_utf8(read(&master_pub)?)
+        .with_context(|| format!("{} is not text", master_pub.display()))?;
+    let keys: Vec<PublicKey> = master_sign_pub
+        .iter()
+        .map(|path| signing_key(path))
+        .collect::<anyhow::Result<_>>()?;
+    let examination = examine(&signature, &master, &keys)
+        .with_context(|| format!("failed to use {}", master_pub.display()))?;
+    let by = |index: usize| {
+        master_sign_pub
+            .get(index)
+            .map(|path| path.display().to_string())
+    };
+    match output {
+        Output::Json => terminal::say(document(&examination, &keys, by))?,
+        Output::Text => tell(&examination, by)?,
+    }
+    Ok(match examination.verdict {
+        Verdict::Valid { .. } => ExitCode::SUCCESS,
+        Verdict::Invalid { .. } => ExitCode::from(42),
+    })
 }
+
+fn tell(examination: &Examination, by: impl Fn(usize) -> Option<String>) -> anyhow::Result<()> {
+    match &examination.verdict {
+        Verdict::Valid { key, algorithm } => terminal::say(format_args!(
+            "valid: {algorithm} by {} over key {}",
+            by(*key).unwrap_or_default(),
+            examination.master
+        ))?,
+        Verdict::Invalid { reasons } => {
+            terminal::say("not valid:")?;
+            for reason in reasons {
+                terminal::say(format_args!("  {}", reason.text(&by)))?;
+            }
+        }
+    }
+    for remark in &examination.remarks {
+        terminal::note(format_args!("note: {remark}"))?;
+    }
+    Ok(())
+}
+
+fn document(
+    examination: &Examination,
+    keys: &[PublicKey],
+    by: impl Fn(usize) -> Option<String>,
+) -> serde_json::Value {
+    let master = examination.master.to_string();
+    let remarks = &examination.remarks;
+    match &examination.verdict {
+        Verdict::Valid { key, algorithm } => json!({
+            "valid": true,
+            "algorithm": algorithm.name(),
+            "signing_key": keys.get(*key).map(|key| key.hash().to_string()),
+            "signing_key_file": by(*key),
+            "public_key_sha256": master,
+            "notes": remarks,
+        }),
+        Verdict::Invalid { reasons } => json!({
+            "valid": false,
+            "public_key_sha256": master,
+            "reasons": reasons.iter().map(|reason| reason.text(&by)).collect::<Vec<_>>(),
+            "notes": remarks,
+        }),
+    }
+}
+
+fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
+    std::fs::read(path).with_context(|| format!("failed to read {}", path.display()))
+}
+
+fn signing_key(path: &Path) -> anyhow::Result<PublicKey> {
+    let text = String::from_utf8(read(path)?)
+        .with_context(|| format!("{} is not text", path.display()))?;
+    PublicKey::decode(&clean_key(&text))
+        .with_context(|| format!("{} is not the public half of a signing key", path.display()))
+}
+
+const EXIT_CODES: &str = "\
+Both algorithms of Salt are tried with every key. No network is used.
+
+Exit codes:
+  0   valid
+  1   a file could not be read
+  2   wrong usage
+  42  not valid; the reasons are printed";

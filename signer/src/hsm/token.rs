@@ -9,6 +9,7 @@
 //! ([`TokenInfo`], [`Input`]), attributes that go missing in silence ([`KeyAttributes`]).
 
 mod error;
+mod generate;
 mod info;
 mod input;
 mod key;
@@ -27,6 +28,7 @@ use hsm_config::TokenSelector;
 use minion::verify::PublicKey;
 
 pub use error::{Class, Error};
+pub use generate::{Custody, Generated, KeyPlan};
 pub use info::{TokenInfo, clean};
 pub use input::{Input, mechanism_type};
 pub use key::{KeyAttributes, SigningKey, Verdict};

@@ -1,140 +1,260 @@
-//! draft
-use minion::verify::{Algorithm, PublicKey, Signature};
-use openssl::hash::MessageDigest;
-use openssl::pkey::{PKey, Private};
-use openssl::rsa::Rsa;
-use softhsm_tests::salt::*;
+//! The promise itself, on real Salt: a minion trusts a master by a file that only the HSM could
+//! have signed, moves to the next master by it, and trusts no other file.
+
 use std::fs;
 
-struct Fake(PKey<Private>);
-impl Fake {
-    fn sign(&self, i: &Installation, a: Algorithm, nl: bool) {
-        let d = match a {
-            Algorithm::Sha1 => MessageDigest::sha1(),
-            Algorithm::Sha224 => MessageDigest::sha224(),
-        };
-        let mut s = openssl::sign::Signer::new(d, &self.0).unwrap();
-        let key = PublicKey::parse(i.public_key().unwrap().as_bytes()).unwrap();
-        s.update(key.canonical().as_bytes()).unwrap();
-        if nl {
-            s.update(b"\n").unwrap();
+use minion::verify::{Algorithm, KeyHash, PublicKey, Signature};
+use openssl::hash::MessageDigest;
+use openssl::pkey::PKey;
+use openssl::rsa::Rsa;
+use softhsm_tests::binaries::mastersign;
+use softhsm_tests::process::{attempt, run};
+use softhsm_tests::rounds;
+use softhsm_tests::salt::{Installation, Master, Minion, MinionConfig, Turn, Version};
+use softhsm_tests::search;
+use softhsm_tests::service::{Service, Site};
+
+/// The same promises on every Salt.
+macro_rules! on {
+    ($module:ident, $version:expr) => {
+        mod $module {
+            use super::*;
+
+            #[test]
+            fn a_minion_trusts_a_master_that_has_no_signing_key() {
+                sign_in($version, Algorithm::Sha1);
+            }
+
+            #[test]
+            fn a_minion_set_to_sha224_trusts_a_master_that_has_no_signing_key() {
+                sign_in($version, Algorithm::Sha224);
+            }
+
+            #[test]
+            fn foreign_forged_and_newline_damaged_signatures_do_not_authenticate() {
+                refuse($version);
+            }
+
+            #[test]
+            fn soak_a_minion_moves_to_the_next_master_and_no_signing_key_is_anywhere() {
+                for _ in 0..rounds() {
+                    fail_over($version);
+                }
+            }
         }
-        fs::write(
-            i.signature_file(),
-            Signature::new(s.sign_to_vec().unwrap()).to_file(),
-        )
+    };
+}
+
+on!(salt_3006, Version::V3006);
+on!(salt_3007, Version::V3007);
+on!(salt_3008, Version::V3008);
+
+fn sign_in(version: Version, algorithm: Algorithm) {
+    let (_turn, site, service) = begin();
+    let master = signed(&site, &service, version, "alpha", algorithm)
+        .start()
         .unwrap();
-    }
-    fn public(&self) -> String {
-        String::from_utf8(self.0.public_key_to_pem().unwrap()).unwrap()
-    }
-    fn new() -> Self {
-        Self(PKey::from_rsa(Rsa::generate(2048).unwrap()).unwrap())
-    }
+    let minion = start_minion(&site, version, algorithm, &[&master]);
+    expect_trust(&minion, 0, &master);
 }
 
-fn t(s: &str, start: std::time::Instant) {
-    eprintln!("{:6.2} {s}", start.elapsed().as_secs_f32());
-}
+/// One minion walks along four masters; only the last one has a good file.
+fn refuse(version: Version) {
+    let (_turn, site, service) = begin();
+    let other = Installation::create(version, "other").unwrap();
+    sign(&site, &service, &other, "other", Algorithm::Sha1);
 
-fn scenario(version: Version) {
-    let _turn = Turn::take().unwrap();
-    let now = std::time::Instant::now();
-    for algorithm in Algorithm::ALL {
-        let key = Fake::new();
-        let i = Installation::create(version, "alpha").unwrap();
-        key.sign(&i, algorithm, false);
-        let master = i.start().unwrap();
-        t("master up", now);
-        let trusted = key.public();
-        let m = Minion::start(MinionConfig {
-            version,
-            id: "mole",
-            masters: &[master.address()],
-            trusted: &trusted,
-            algorithm,
+    let foreign = Installation::create(version, "foreign").unwrap();
+    let stranger = PKey::from_rsa(Rsa::generate(2048).unwrap()).unwrap();
+    let signature = openssl::sign::Signer::new(MessageDigest::sha1(), &stranger)
+        .and_then(|mut signer| {
+            signer.sign_oneshot_to_vec(public_key(&foreign).canonical().as_bytes())
         })
         .unwrap();
-        m.log()
-            .wait_for("Successfully verified signature of master public key")
-            .unwrap();
-        t("verified", now);
-        m.log()
-            .wait_for("Minion is ready to receive requests!")
-            .unwrap();
-        t("ready", now);
-        eprintln!("{}", master.ping().unwrap());
-        t("pinged", now);
-        eprintln!(
-            "{:?}",
-            fs::read_dir(master.installation().pki_dir())
-                .unwrap()
-                .map(|e| e.unwrap().file_name())
-                .collect::<Vec<_>>()
+    write_signature(&foreign, signature);
+
+    let forged = Installation::create(version, "forged").unwrap();
+    fs::copy(other.signature_file(), forged.signature_file()).unwrap();
+
+    // What salt-key of some releases made: the right key, over the key with its final newline.
+    let damaged = Installation::create(version, "damaged").unwrap();
+    let with_newline = public_key(&damaged).to_file();
+    let signature = site
+        .token()
+        .sign_anything(&Algorithm::Sha1.digest_info(with_newline.as_bytes()))
+        .unwrap();
+    write_signature(&damaged, signature);
+
+    let bad: Vec<Master> = [foreign, forged, damaged]
+        .map(|it| it.start().unwrap())
+        .into();
+    let good = signed(&site, &service, version, "good", Algorithm::Sha1)
+        .start()
+        .unwrap();
+    let masters: Vec<&Master> = bad.iter().chain([&good]).collect();
+    let minion = start_minion(&site, version, Algorithm::Sha1, &masters);
+    expect_trust(&minion, 0, &good);
+
+    for master in &bad {
+        let refusal = format!(
+            "Received signed public-key from master {} but signature verification failed!",
+            master.address()
+        );
+        assert_eq!(minion.log().count(&refusal), 1, "{refusal}");
+    }
+    assert_eq!(minion.log().count("did not authenticate!"), bad.len());
+}
+
+fn fail_over(version: Version) {
+    let (_turn, site, service) = begin();
+    let mut first = signed(&site, &service, version, "alpha", Algorithm::Sha1)
+        .start()
+        .unwrap();
+    let second = signed(&site, &service, version, "beta", Algorithm::Sha1)
+        .start()
+        .unwrap();
+    // Signature files stay good without the service.
+    assert!(service.stop().unwrap().success());
+    let minion = start_minion(&site, version, Algorithm::Sha1, &[&first, &second]);
+    expect_trust(&minion, 0, &first);
+
+    let mark = minion.log().len();
+    first.kill();
+    expect_trust(&minion, mark, &second);
+
+    let roots = [
+        site.directory(),
+        first.installation().config_dir(),
+        second.installation().config_dir(),
+        minion.directory(),
+    ];
+    let signing_key = site.token().public_key();
+    let report = search::for_private_key(&signing_key.modulus(), &roots).unwrap();
+    assert!(
+        report.found.is_empty(),
+        "the signing key is in {:?}",
+        report.found
+    );
+    // The same search finds the masters' own private keys, which are in the same places.
+    for master in [&first, &second] {
+        let key = public_key(master.installation());
+        let report = search::for_private_key(&key.modulus(), &roots).unwrap();
+        let pki = master.installation().pki_dir();
+        assert!(
+            report.found.iter().any(|path| path.starts_with(&pki)),
+            "{report:?}"
         );
     }
-    let key = Fake::new();
-    let mut masters = vec![];
-    for kind in 0..5 {
-        let i = Installation::create(version, &format!("m{kind}")).unwrap();
-        match kind {
-            0 => Fake::new().sign(&i, Algorithm::Sha1, false),
-            1 => {
-                let j = Installation::create(version, "x").unwrap();
-                key.sign(&j, Algorithm::Sha1, false);
-                fs::copy(j.signature_file(), i.signature_file()).unwrap();
-            }
-            2 => key.sign(&i, Algorithm::Sha1, true),
-            _ => key.sign(&i, Algorithm::Sha1, false),
-        }
-        masters.push(i.start().unwrap());
-        t("up", now);
-    }
-    let trusted = key.public();
-    let a: Vec<_> = masters.iter().map(Master::address).collect();
-    let m = Minion::start(MinionConfig {
+}
+
+fn begin() -> (Turn, Site, Service) {
+    let turn = Turn::take().unwrap();
+    let site = Site::create().unwrap();
+    let service = site.serve().unwrap();
+    service.log().wait_for("the HSM is ready").unwrap();
+    (turn, site, service)
+}
+
+/// A master's files, with the signature that the service made for it.
+fn signed(
+    site: &Site,
+    service: &Service,
+    version: Version,
+    id: &str,
+    algorithm: Algorithm,
+) -> Installation {
+    let installation = Installation::create(version, id).unwrap();
+    sign(site, service, &installation, id, algorithm);
+    installation
+}
+
+/// What master and operator do, with the commands that they have for it.
+fn sign(
+    site: &Site,
+    service: &Service,
+    installation: &Installation,
+    id: &str,
+    algorithm: Algorithm,
+) {
+    let papers = site.pki().master(id).unwrap();
+    let fetch = || {
+        let mut command = mastersign().unwrap();
+        command
+            .args([
+                "fetch",
+                "--url",
+                &service.url(),
+                "--algorithm",
+                algorithm.name(),
+            ])
+            .args(papers.options())
+            .arg("--master-sign-pub")
+            .arg(site.token().public_key_file())
+            .arg("--salt-config")
+            .arg(installation.config_dir());
+        command
+    };
+    let (status, _, complaint) = attempt(&fetch()).unwrap();
+    assert_eq!(status.code(), Some(PENDING), "{complaint}");
+    assert!(!installation.signature_file().exists());
+    accept(site, service, id, public_key(installation).hash());
+    run(&fetch()).unwrap();
+}
+
+fn accept(site: &Site, service: &Service, id: &str, key: KeyHash) {
+    let admin = site.pki().admin(&format!("admin-of-{id}")).unwrap();
+    run(mastersign()
+        .unwrap()
+        .args(["masters", "accept", id, "--key", &key.to_string()])
+        .args(["--url", &service.url()])
+        .args(admin.options()))
+    .unwrap();
+}
+
+/// The exit code of `mastersign fetch` while no operator has decided.
+const PENDING: i32 = 3;
+
+fn start_minion(
+    site: &Site,
+    version: Version,
+    algorithm: Algorithm,
+    masters: &[&Master],
+) -> Minion {
+    let masters: Vec<_> = masters.iter().map(|master| master.address()).collect();
+    Minion::start(MinionConfig {
         version,
         id: "mole",
-        masters: &a,
-        trusted: &trusted,
-        algorithm: Algorithm::Sha1,
+        masters: &masters,
+        trusted: &fs::read_to_string(site.token().public_key_file()).unwrap(),
+        algorithm,
     })
+    .unwrap()
+}
+
+/// The minion verifies this master's key, signs in, and answers through it.
+fn expect_trust(minion: &Minion, from: usize, master: &Master) {
+    let log = minion.log();
+    let signed_in = format!(
+        "Received signed and verified master pubkey from master {}",
+        master.address()
+    );
+    log.wait_for_after(from, "Successfully verified signature of master public key")
+        .unwrap();
+    log.wait_for_after(from, &signed_in).unwrap();
+    log.wait_for_after(from, "Minion is ready to receive requests!")
+        .unwrap();
+    let answer: serde_json::Value = serde_json::from_str(&master.ping().unwrap()).unwrap();
+    assert_eq!(answer, serde_json::json!({ "mole": true }));
+}
+
+fn public_key(installation: &Installation) -> PublicKey {
+    PublicKey::parse(installation.public_key().unwrap().as_bytes()).unwrap()
+}
+
+fn write_signature(installation: &Installation, signature: Vec<u8>) {
+    fs::write(
+        installation.signature_file(),
+        Signature::new(signature).to_file(),
+    )
     .unwrap();
-    m.log()
-        .wait_for("Minion is ready to receive requests!")
-        .unwrap();
-    t("walked", now);
-    for l in m
-        .log()
-        .text()
-        .lines()
-        .filter(|l| l.contains("uthenticat") || l.contains("aster pub") || l.contains("failed"))
-    {
-        eprintln!("{l}");
-    }
-    eprintln!("{}", masters[3].ping().unwrap());
-    let mark = m.log().len();
-    masters[3].kill();
-    t("killed", now);
-    m.log()
-        .wait_for_after(mark, "Minion is ready to receive requests!")
-        .unwrap();
-    t("moved", now);
-    eprintln!("{}", masters[4].ping().unwrap());
-    t("pinged", now);
-    drop(m);
-    drop(masters);
-    t("dropped", now);
-}
-#[test]
-fn s3006() {
-    scenario(Version::V3006)
-}
-#[test]
-fn s3007() {
-    scenario(Version::V3007)
-}
-#[test]
-fn s3008() {
-    scenario(Version::V3008)
 }

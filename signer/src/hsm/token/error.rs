@@ -118,6 +118,12 @@ pub enum Error {
     /// A signature failed in this session before, so it is not used again.
     #[error("the session has failed before and must be replaced")]
     Poisoned,
+    /// What should become a token is one already, or the label is in use.
+    #[error("there is already {}; nothing was changed", .found.join("; "))]
+    TokenExists {
+        /// What is there, one line each.
+        found: Vec<String>,
+    },
     /// The token signed, but the signature is not one by this key.
     #[error("the token returned a {algorithm} signature that its own public key does not verify")]
     WrongSignature {
@@ -148,7 +154,8 @@ impl Error {
             | Self::KeyExists { .. }
             | Self::KeyUnfit { .. }
             | Self::KeyUnreadable { .. }
-            | Self::PinnedKey { .. } => Class::Setup,
+            | Self::PinnedKey { .. }
+            | Self::TokenExists { .. } => Class::Setup,
         }
     }
 

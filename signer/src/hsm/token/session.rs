@@ -13,6 +13,7 @@ use minion::verify::{Algorithm, Signature};
 use secrecy::SecretString;
 
 use super::error::Error;
+use super::generate::{self, Generated, KeyPlan};
 use super::input::Input;
 use super::key::SigningKey;
 use super::raw::Raw;
@@ -60,6 +61,15 @@ impl Session {
     /// Fails if the token does; a key that cannot be read is an error in the list.
     pub fn keys(&self) -> Result<Vec<Result<SigningKey, Error>>, Error> {
         search::all(&self.inner)
+    }
+
+    /// Generates a key pair; the session must be able to write.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the id or the label is in use, or if the module refuses what a signing key must be.
+    pub fn generate(&self, plan: &KeyPlan) -> Result<Generated, Error> {
+        generate::key_pair(&self.inner, plan)
     }
 
     /// Signs into `out`. The signature is not verified here.

@@ -1,0 +1,14 @@
+//! What the verifier accepts and refuses, measured against Salt, Python, OpenSSL and the `rsa` crate.
+#![expect(
+    clippy::arithmetic_side_effects,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    clippy::unwrap_used,
+    reason = "a test may panic"
+)]
+
+mod clean_key;
+mod differential;
+mod fingerprints;
+mod parse;
+mod vectors;
