@@ -48,20 +48,6 @@ pub trait Signer: fmt::Debug + Send + Sync {
     fn signing_key(&self) -> Option<Arc<PublicKey>>;
 }
 
-impl Signer for hsm::Pool {
-    fn sign(
-        &self,
-        permit: Permit,
-        algorithm: Algorithm,
-    ) -> BoxFuture<'_, Result<Signature, hsm::Error>> {
-        Box::pin(Self::sign(self, permit, algorithm))
-    }
-
-    fn signing_key(&self) -> Option<Arc<PublicKey>> {
-        Self::signing_key(self)
-    }
-}
-
 /// What the use case stands on.
 #[derive(Clone, Debug)]
 pub struct Parts {
