@@ -10,4 +10,5 @@ mod acceptance;
 mod concurrency;
 mod outage;
 mod salt;
+mod worker_gate;
 mod workers;
