@@ -11,4 +11,5 @@ mod concurrency;
 mod hsm_commands;
 mod outage;
 mod salt;
+mod worker_gate;
 mod workers;
