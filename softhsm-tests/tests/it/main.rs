@@ -8,5 +8,6 @@
 
 mod acceptance;
 mod concurrency;
+mod fetch;
 mod outage;
 mod salt;
