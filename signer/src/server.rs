@@ -115,13 +115,7 @@ impl Server {
         let sockets = Sockets::bind(config).await?;
         make_directory(&config.state_dir)?;
         let latch_key = LatchKey::open(&config.state_dir)?;
-        let backend: Arc<dyn Backend> = Arc::new(Sqlite::open(&config.store.path)?);
-        let opened = Store::open(
-            Arc::clone(&backend),
-            Arc::clone(&operators),
-            Arc::clone(&clock),
-        );
-        let store = opened.await?;
+        let (backend, store) = open_store(config, &operators, &clock).await?;
         let context = hsm::Context {
             executable: options.executable,
             config: config.path.clone(),
@@ -324,6 +318,20 @@ async fn bind(address: SocketAddr) -> Result<TcpListener, ServerError> {
     TcpListener::bind(address)
         .await
         .map_err(|source| ServerError::Bind { address, source })
+}
+
+async fn open_store(
+    config: &Config,
+    operators: &Arc<OperatorsCa>,
+    clock: &Arc<dyn Clock>,
+) -> Result<(Arc<dyn Backend>, Store), ServerError> {
+    let backend: Arc<dyn Backend> = Arc::new(Sqlite::open(&config.store.path)?);
+    let store = Store::open(
+        Arc::clone(&backend),
+        Arc::clone(operators),
+        Arc::clone(clock),
+    );
+    Ok((backend, store.await?))
 }
 
 fn make_directory(path: &Path) -> Result<(), ServerError> {

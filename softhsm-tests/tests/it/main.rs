@@ -8,6 +8,7 @@
 
 mod acceptance;
 mod concurrency;
+mod fetch;
 mod hsm_commands;
 mod outage;
 mod salt;
