@@ -41,6 +41,8 @@ pub struct Options {
     pub executable: PathBuf,
     /// What `/metrics` shows; nothing is counted without it.
     pub metrics: Option<PrometheusHandle>,
+    /// Log in even if the token says that a wrong PIN was presented lately.
+    pub force_login: bool,
 }
 
 /// Where a server listens; with the ports that it got, if the configuration said 0.
@@ -122,7 +124,7 @@ impl Server {
             store: store.uuid(),
             latch: Arc::new(store.clone()),
             latch_key,
-            force_login: false,
+            force_login: options.force_login,
         };
         let pool = hsm::Pool::start(config.hsms.clone(), context);
         let service = Arc::new(Service::new(Parts {

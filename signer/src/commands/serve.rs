@@ -27,6 +27,11 @@ pub struct Arguments {
     #[arg(long = "log", env = "MASTERSIGN_LOG", value_name = "FILTER")]
     log: Option<String>,
 
+    /// Log in even if the token says that a wrong PIN was presented lately; a PIN that this service saw refused stays
+    /// untried
+    #[arg(long)]
+    force_login: bool,
+
     /// Read the configuration and every file it names, say whether it can be used, and end
     #[arg(long)]
     check: bool,
@@ -56,6 +61,7 @@ pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let options = Options {
         executable: std::env::current_exe().context("cannot tell which program this is")?,
         metrics: Some(telemetry::metrics()?),
+        force_login: arguments.force_login,
     };
     tokio::runtime::Builder::new_multi_thread()
         .enable_all()
