@@ -42,6 +42,14 @@ impl Client {
     ///
     /// Fails if `url` is not the https address of a service or the credentials do not fit together.
     pub fn new(url: &str, credentials: &Credentials) -> Result<Self, Error> {
+        Self::with_deadline(url, credentials, REQUEST)
+    }
+
+    fn with_deadline(
+        url: &str,
+        credentials: &Credentials,
+        deadline: Duration,
+    ) -> Result<Self, Error> {
         let base = base(url)?;
         let http = reqwest::Client::builder()
             .tls_backend_preconfigured(credentials.tls().map_err(Error::Credentials)?)
@@ -49,7 +57,7 @@ impl Client {
             .no_proxy()
             .redirect(reqwest::redirect::Policy::none())
             .connect_timeout(CONNECT)
-            .timeout(REQUEST)
+            .timeout(deadline)
             .user_agent(concat!("mastersign/", env!("CARGO_PKG_VERSION")))
             .build()
             .map_err(Error::Setup)?;
@@ -255,5 +263,7 @@ const REQUEST: Duration = Duration::from_secs(60);
 /// A list of some two thousand masters; every other answer is far smaller.
 const LARGEST_ANSWER: usize = 4 * 1024 * 1024;
 
+#[cfg(test)]
+pub(crate) mod testing;
 #[cfg(test)]
 mod tests;

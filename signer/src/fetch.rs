@@ -399,5 +399,8 @@ fn pinned(path: &Path) -> Result<PublicKey, Error> {
 }
 
 /// Operators accept in minutes, not in milliseconds; the first look may come sooner.
-const FIRST_PAUSE: Duration = Duration::from_secs(2);
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+
+#[cfg(test)]
+mod tests;

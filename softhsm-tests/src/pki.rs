@@ -66,6 +66,12 @@ impl Pki {
         self.issue(&self.masters, &profile, &format!("master-{id}"))
     }
 
+    /// Where the certificate of a master lies.
+    #[must_use]
+    pub fn master_papers(&self, id: &str) -> Papers {
+        self.papers(&format!("master-{id}"))
+    }
+
     /// A second certificate for a master that has one.
     ///
     /// # Errors
@@ -159,18 +165,27 @@ impl Papers {
         Ok(Credentials::read(&self.ca, &self.certificate, &self.key)?)
     }
 
-    /// The options of every command that talks to the service.
+    /// The options of the masters' commands.
     #[must_use]
-    pub fn options(&self) -> Vec<OsString> {
-        let Self {
-            ca,
-            certificate,
-            key,
-        } = self;
-        [("--ca", ca), ("--certificate", certificate), ("--key", key)]
-            .into_iter()
-            .flat_map(|(option, path)| [option.into(), path.into()])
-            .collect()
+    pub fn options(&self) -> [OsString; 6] {
+        self.options_with("--key")
+    }
+
+    /// The options of the operators' commands, where `--key` is a master's key.
+    #[must_use]
+    pub fn operator_options(&self) -> [OsString; 6] {
+        self.options_with("--private-key")
+    }
+
+    fn options_with(&self, key: &str) -> [OsString; 6] {
+        [
+            "--ca".into(),
+            self.ca.clone().into(),
+            "--certificate".into(),
+            self.certificate.clone().into(),
+            key.into(),
+            self.key.clone().into(),
+        ]
     }
 }
 

@@ -208,7 +208,8 @@ pub fn printable(text: &str) -> String {
 fn advice(reason: &rustls::Error) -> &'static str {
     use rustls::{AlertDescription as Alert, CertificateError as Certificate, Error as Tls};
     match reason {
-        Tls::InvalidCertificate(Certificate::UnknownIssuer) => {
+        // A CA that was made anew has the name of the old one, and then only the signature tells.
+        Tls::InvalidCertificate(Certificate::UnknownIssuer | Certificate::BadSignature) => {
             "its certificate is not from the CA that was given; check --ca, and that this is the right service"
         }
         Tls::InvalidCertificate(

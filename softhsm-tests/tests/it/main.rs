@@ -8,6 +8,8 @@
 
 mod acceptance;
 mod concurrency;
+mod fetch;
+mod hsm_commands;
 mod outage;
 mod salt;
 mod worker_gate;

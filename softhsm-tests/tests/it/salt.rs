@@ -2,6 +2,7 @@
 //! have signed, moves to the next master by it, and trusts no other file.
 
 use std::fs;
+use std::process::Command;
 
 use minion::verify::{Algorithm, KeyHash, PublicKey, Signature};
 use openssl::hash::MessageDigest;
@@ -56,6 +57,11 @@ fn sign_in(version: Version, algorithm: Algorithm) {
         .unwrap();
     let minion = start_minion(&site, version, algorithm, &[&master]);
     expect_trust(&minion, 0, &master);
+
+    // Salt 3008 has by this time put its key pair under other names; the file is still the right one.
+    let again = fetch(&site, &service, master.installation(), "alpha", algorithm);
+    let answer = run(&again).unwrap();
+    assert!(answer.contains("unchanged"), "{answer}");
 }
 
 /// One minion walks along four masters; only the last one has a good file.
@@ -176,29 +182,37 @@ fn sign(
     id: &str,
     algorithm: Algorithm,
 ) {
-    let papers = site.pki().master(id).unwrap();
-    let fetch = || {
-        let mut command = mastersign().unwrap();
-        command
-            .args([
-                "fetch",
-                "--url",
-                &service.url(),
-                "--algorithm",
-                algorithm.name(),
-            ])
-            .args(papers.options())
-            .arg("--master-sign-pub")
-            .arg(site.token().public_key_file())
-            .arg("--salt-config")
-            .arg(installation.config_dir());
-        command
-    };
-    let (status, _, complaint) = attempt(&fetch()).unwrap();
+    site.pki().master(id).unwrap();
+    let fetch = fetch(site, service, installation, id, algorithm);
+    let (status, _, complaint) = attempt(&fetch).unwrap();
     assert_eq!(status.code(), Some(PENDING), "{complaint}");
     assert!(!installation.signature_file().exists());
     accept(site, service, id, public_key(installation).hash());
-    run(&fetch()).unwrap();
+    run(&fetch).unwrap();
+}
+
+fn fetch(
+    site: &Site,
+    service: &Service,
+    installation: &Installation,
+    id: &str,
+    algorithm: Algorithm,
+) -> Command {
+    let mut command = mastersign().unwrap();
+    command
+        .args([
+            "fetch",
+            "--url",
+            &service.url(),
+            "--algorithm",
+            algorithm.name(),
+        ])
+        .args(site.pki().master_papers(id).options())
+        .arg("--master-sign-pub")
+        .arg(site.token().public_key_file())
+        .arg("--salt-config")
+        .arg(installation.config_dir());
+    command
 }
 
 fn accept(site: &Site, service: &Service, id: &str, key: KeyHash) {
@@ -207,7 +221,7 @@ fn accept(site: &Site, service: &Service, id: &str, key: KeyHash) {
         .unwrap()
         .args(["masters", "accept", id, "--key", &key.to_string()])
         .args(["--url", &service.url()])
-        .args(admin.options()))
+        .args(admin.operator_options()))
     .unwrap();
 }
 
