@@ -4,6 +4,7 @@
 //! forget to ask. Extractors find, decide and refuse; what is left of a handler is one sentence.
 
 mod extract;
+pub mod health;
 mod keys;
 mod masters;
 pub mod problem;

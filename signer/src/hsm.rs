@@ -39,6 +39,7 @@ pub mod worker;
 
 pub use latch::{LatchError, LatchKey, PinLatch};
 pub use pool::Pool;
+pub(crate) use process::INHERITED;
 pub use status::{HsmStatus, State};
 
 use std::path::PathBuf;

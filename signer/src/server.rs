@@ -1,3 +1,358 @@
-//! placeholder
+//! The service as a whole: what it stands on, in which order that comes up, and in which order it ends.
+//!
+//! [`check`] reads everything that can be read without changing anything, so that `serve --check` and a start judge a
+//! configuration by the same code. [`Server::start`] opens the state and the sockets and starts the HSM workers; it
+//! does not wait for an HSM, since what is stored is served without one. [`Server::run`] serves until it is told to stop.
+
 mod listener;
+mod readiness;
 pub mod request;
+mod signer;
+
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use metrics_exporter_prometheus::PrometheusHandle;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use self::listener::{Listener, Stop};
+use self::readiness::Sources;
+use crate::api::{self, health};
+use crate::authorize::{OperatorsCa, OperatorsCaError};
+use crate::clock::{Clock, SystemClock};
+use crate::config::{Config, Limits};
+use crate::hsm::latch::LatchKeyError;
+use crate::hsm::{self, LatchKey};
+use crate::signing::{Parts, Service};
+use crate::store::{Backend, OpenError, Sqlite, SqliteError, Store};
+use crate::tls::{self, ServerTls, TlsError};
+
+/// What a start needs besides the configuration.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The program that is started as `hsm-worker`.
+    pub executable: PathBuf,
+    /// What `/metrics` shows; nothing is counted without it.
+    pub metrics: Option<PrometheusHandle>,
+}
+
+/// Where a server listens; with the ports that it got, if the configuration said 0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Addresses {
+    /// The API.
+    pub api: SocketAddr,
+    /// Health and metrics.
+    pub ops: SocketAddr,
+}
+
+/// What the configuration's files hold.
+#[derive(Clone, Debug)]
+pub struct Checked {
+    /// For the API's listener.
+    pub tls: ServerTls,
+    /// Whose admins decide.
+    pub operators: Arc<OperatorsCa>,
+}
+
+/// Reads the certificates, keys and authorities that the configuration names.
+///
+/// # Errors
+///
+/// Fails on the first one that cannot be used.
+pub fn check(config: &Config, clock: &dyn Clock) -> Result<Checked, ServerError> {
+    let tls = ServerTls::load(&config.tls, clock.now())?;
+    let path = &config.tls.operators_ca;
+    let pem = std::fs::read(path).map_err(|source| ServerError::Read {
+        path: path.clone(),
+        source,
+    })?;
+    let operators = Arc::new(OperatorsCa::from_pem(&pem)?);
+    for hsm in &config.hsms {
+        for path in [Some(&hsm.module.path), hsm.public_key.as_ref()]
+            .into_iter()
+            .flatten()
+        {
+            std::fs::File::open(path).map_err(|source| ServerError::Read {
+                path: path.clone(),
+                source,
+            })?;
+        }
+    }
+    Ok(Checked { tls, operators })
+}
+
+/// A service that has everything it needs and serves when it is [run](Self::run).
+#[derive(Debug)]
+pub struct Server {
+    store: Store,
+    pool: hsm::Pool,
+    service: Arc<Service>,
+    readiness: Arc<Sources>,
+    api: Listener,
+    ops: Listener,
+    addresses: Addresses,
+    drain_timeout: Duration,
+    metrics: Option<PrometheusHandle>,
+}
+
+impl Server {
+    /// Opens the state, binds the sockets and starts the HSM workers, on the current tokio runtime.
+    ///
+    /// # Errors
+    ///
+    /// Fails on what an operator has to repair first. An HSM is never a reason.
+    pub async fn start(config: &Config, options: Options) -> Result<Self, ServerError> {
+        tls::install_provider();
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let Checked { tls, operators } = check(config, &*clock)?;
+        let sockets = Sockets::bind(config).await?;
+        make_directory(&config.state_dir)?;
+        let latch_key = LatchKey::open(&config.state_dir)?;
+        let (backend, store) = open_store(config, &operators, &clock).await?;
+        let context = hsm::Context {
+            executable: options.executable,
+            config: config.path.clone(),
+            store: store.uuid(),
+            latch: Arc::new(store.clone()),
+            latch_key,
+            force_login: false,
+        };
+        let pool = hsm::Pool::start(config.hsms.clone(), context);
+        let service = Arc::new(Service::new(Parts {
+            store: store.clone(),
+            signer: Arc::new(pool.clone()),
+            operators,
+            clock,
+            signing: config.signing.clone(),
+        }));
+        let readiness = Sources::new(pool.clone(), store.clone(), backend, tls.not_after);
+        let readiness = Arc::new(readiness);
+        let watched = Arc::clone(&readiness) as Arc<dyn health::Sources>;
+        Ok(Self {
+            addresses: sockets.addresses,
+            api: Listener {
+                socket: sockets.api,
+                tls: Some(tls.config),
+                router: request::layered(
+                    api::router(Arc::clone(&service)),
+                    config.limits.request_timeout,
+                ),
+                limits: config.limits,
+            },
+            ops: Listener {
+                socket: sockets.ops,
+                tls: None,
+                router: health::router(watched, options.metrics.clone()),
+                limits: Limits {
+                    connections: OPS_CONNECTIONS,
+                    ..config.limits
+                },
+            },
+            store,
+            pool,
+            service,
+            readiness,
+            drain_timeout: config.limits.drain_timeout,
+            metrics: options.metrics,
+        })
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub const fn addresses(&self) -> Addresses {
+        self.addresses
+    }
+
+    /// The HSMs, to wait for one or to ask about them.
+    #[must_use]
+    pub const fn pool(&self) -> &hsm::Pool {
+        &self.pool
+    }
+
+    /// The state.
+    #[must_use]
+    pub const fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// Serves until `shutdown` is done, then ends in good order: readiness goes down, no connection is accepted, what
+    /// is in flight is finished within the drain timeout, the HSM workers end, and the store is closed last, because
+    /// signatures that are under way are stored until then.
+    pub async fn run(self, shutdown: impl Future<Output = ()>) {
+        let (api, ops) = (Stop::default(), Stop::default());
+        let tasks = TaskTracker::new();
+        let mut serving = tasks.spawn(self.api.run(api.clone()));
+        tasks.spawn(self.ops.run(ops.clone()));
+        let background = ops.drain.clone();
+        let registered = signer::register(
+            self.pool.clone(),
+            self.store.clone(),
+            Arc::clone(&self.readiness),
+        );
+        tasks.spawn(background.clone().run_until_cancelled_owned(registered));
+        if let Some(metrics) = self.metrics {
+            tasks.spawn(upkeep(metrics, background));
+        }
+        tasks.close();
+        tracing::info!(api = %self.addresses.api, ops = %self.addresses.ops, "serving");
+        shutdown.await;
+
+        tracing::info!("stopping; what is in flight is finished first");
+        self.readiness.drain();
+        api.drain.cancel();
+        if tokio::time::timeout(self.drain_timeout, &mut serving)
+            .await
+            .is_err()
+        {
+            api.abort.cancel();
+        }
+        self.pool.shutdown().await;
+        self.service.close().await;
+        self.store.close().await;
+        ops.drain.cancel();
+        ops.abort.cancel();
+        tasks.wait().await;
+        tracing::info!("stopped");
+    }
+}
+
+/// Serves until `shutdown` is done; `bound` learns where.
+///
+/// # Errors
+///
+/// See [`Server::start`].
+pub async fn run(
+    config: &Config,
+    options: Options,
+    bound: impl FnOnce(Addresses),
+    shutdown: impl Future<Output = ()>,
+) -> Result<(), ServerError> {
+    let server = Server::start(config, options).await?;
+    bound(server.addresses());
+    server.run(shutdown).await;
+    Ok(())
+}
+
+/// Why the service does not start.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ServerError {
+    /// A bound socket that does not know its address.
+    #[error("cannot tell the address of a socket")]
+    Address(#[source] io::Error),
+    /// An address that cannot be listened on.
+    #[error("cannot listen on {address}")]
+    Bind {
+        /// The address.
+        address: SocketAddr,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// The key of the PIN latch.
+    #[error(transparent)]
+    LatchKey(#[from] LatchKeyError),
+    /// The operators' CA.
+    #[error("`tls.operators_ca` cannot be used")]
+    OperatorsCa(#[from] OperatorsCaError),
+    /// A file that the configuration names.
+    #[error("cannot read {}", .path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// The database.
+    #[error("cannot open the database")]
+    Sqlite(#[from] SqliteError),
+    /// The state directory.
+    #[error("cannot make the state directory {}", .path.display())]
+    StateDirectory {
+        /// The directory.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// The state in the database.
+    #[error("cannot load the state")]
+    Store(#[from] OpenError),
+    /// Certificates and keys.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+}
+
+/// Both are bound before anything else is opened: a busy port is the likeliest reason not to start.
+struct Sockets {
+    api: TcpListener,
+    ops: TcpListener,
+    addresses: Addresses,
+}
+
+impl Sockets {
+    async fn bind(config: &Config) -> Result<Self, ServerError> {
+        let api = bind(config.listen.api).await?;
+        let ops = bind(config.listen.ops).await?;
+        let addresses = Addresses {
+            api: api.local_addr().map_err(ServerError::Address)?,
+            ops: ops.local_addr().map_err(ServerError::Address)?,
+        };
+        Ok(Self {
+            api,
+            ops,
+            addresses,
+        })
+    }
+}
+
+async fn bind(address: SocketAddr) -> Result<TcpListener, ServerError> {
+    TcpListener::bind(address)
+        .await
+        .map_err(|source| ServerError::Bind { address, source })
+}
+
+async fn open_store(
+    config: &Config,
+    operators: &Arc<OperatorsCa>,
+    clock: &Arc<dyn Clock>,
+) -> Result<(Arc<dyn Backend>, Store), ServerError> {
+    let backend: Arc<dyn Backend> = Arc::new(Sqlite::open(&config.store.path)?);
+    let store = Store::open(
+        Arc::clone(&backend),
+        Arc::clone(operators),
+        Arc::clone(clock),
+    );
+    Ok((backend, store.await?))
+}
+
+fn make_directory(path: &Path) -> Result<(), ServerError> {
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(path)
+        .map_err(|source| ServerError::StateDirectory {
+            path: path.to_owned(),
+            source,
+        })
+}
+
+/// The recorder keeps every sample of a histogram until somebody asks for it or this is done.
+async fn upkeep(metrics: PrometheusHandle, stop: CancellationToken) {
+    let pause = || stop.run_until_cancelled(tokio::time::sleep(UPKEEP));
+    while pause().await.is_some() {
+        metrics.run_upkeep();
+    }
+}
+
+/// A supervisor, a balancer and two scrapers, each with a second attempt.
+const OPS_CONNECTIONS: usize = 16;
+const UPKEEP: Duration = Duration::from_secs(5);

@@ -16,6 +16,7 @@ pub mod binaries;
 pub mod counts;
 pub mod people;
 pub mod pki;
+pub mod pool;
 pub mod process;
 pub mod salt;
 pub mod search;

@@ -1,16 +1,122 @@
-//! placeholder
+//! `mastersign serve`: the signing service until it is told to stop.
+//!
+//! The first SIGTERM or SIGINT lets it finish what is in flight, the second one ends it at once. Ending at any moment is
+//! safe, since an answer leaves only after its transaction is on the disk; it is only less polite.
 
+use std::io;
 use std::process::ExitCode;
+
+use anyhow::Context;
+use nix::sys::prctl;
+use nix::sys::resource::{Resource, setrlimit};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+use crate::clock::SystemClock;
+use crate::config::{Config, ConfigArgument};
+use crate::server::{self, Options, Server};
+use crate::{telemetry, terminal};
 
 /// The arguments of `mastersign serve`.
 #[derive(Debug, clap::Args)]
-pub struct Arguments {}
+pub struct Arguments {
+    #[command(flatten)]
+    config: ConfigArgument,
+
+    /// Which log lines are written, like "info,signer=debug"; replaces `log.filter`
+    #[arg(long = "log", env = "MASTERSIGN_LOG", value_name = "FILTER")]
+    log: Option<String>,
+
+    /// Read the configuration and every file it names, say whether it can be used, and end
+    #[arg(long)]
+    check: bool,
+}
 
 /// Runs `mastersign serve`.
 ///
 /// # Errors
 ///
-/// Not written yet.
-pub fn run(_arguments: Arguments) -> anyhow::Result<ExitCode> {
-    anyhow::bail!("not written yet")
+/// Fails if the configuration cannot be used, or if the state or a socket cannot be opened.
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "every command takes its arguments over"
+)]
+pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
+    let config = arguments.config.load()?;
+    if arguments.check {
+        return check(&config);
+    }
+    telemetry::log(&config.log, arguments.log.as_deref())?;
+    harden().context("cannot keep this process out of core dumps")?;
+    if nix::unistd::geteuid().is_root() {
+        tracing::warn!(
+            "this runs as root and need not; deploy/mastersign.service has a user for it"
+        );
+    }
+    let options = Options {
+        executable: std::env::current_exe().context("cannot tell which program this is")?,
+        metrics: Some(telemetry::metrics()?),
+    };
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .context("cannot start the runtime")?
+        .block_on(serve(&config, options))
+}
+
+fn check(config: &Config) -> anyhow::Result<ExitCode> {
+    let checked = server::check(config, &SystemClock)?;
+    terminal::say(format_args!(
+        "{}: good; {} HSM(s), certificate until {}",
+        config.path.display(),
+        config.hsms.len(),
+        checked.tls.not_after
+    ))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn serve(config: &Config, options: Options) -> anyhow::Result<ExitCode> {
+    let mut signals = Signals::new().context("cannot wait for signals")?;
+    let server = Server::start(config, options).await?;
+    let stop = CancellationToken::new();
+    let told = async {
+        signals.next().await;
+        stop.cancel();
+        signals.next().await;
+    };
+    tokio::select! {
+        () = server.run(stop.cancelled()) => Ok(ExitCode::SUCCESS),
+        () = told => {
+            tracing::warn!("told to stop twice; what is in flight is dropped");
+            Ok(ExitCode::FAILURE)
+        }
+    }
+}
+
+/// What tells a service to stop.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn new() -> io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}
+
+/// PINs pass through this process: its memory is neither dumped nor readable by others of the same user.
+fn harden() -> nix::Result<()> {
+    prctl::set_dumpable(false)?;
+    setrlimit(Resource::RLIMIT_CORE, 0, 0)
 }

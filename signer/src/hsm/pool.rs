@@ -73,10 +73,13 @@ impl Pool {
     /// Waits for the first HSM to pass its self-test; for ever, if none does.
     pub async fn ready(&self) -> Arc<PublicKey> {
         let mut key = self.0.shared.key.subscribe();
-        let known = key.wait_for(Option::is_some).await;
-        match known.as_deref() {
-            Ok(Some(key)) => Arc::clone(&key.public),
-            Ok(None) | Err(_) => std::future::pending().await,
+        let known = match key.wait_for(Option::is_some).await {
+            Ok(known) => known.as_ref().map(|key| Arc::clone(&key.public)),
+            Err(_) => None,
+        };
+        match known {
+            Some(public) => public,
+            None => std::future::pending().await,
         }
     }
 

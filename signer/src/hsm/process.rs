@@ -193,7 +193,7 @@ pub(super) enum Failure {
 }
 
 /// What a worker inherits; a PIN in the environment of the service must not be among it.
-const INHERITED: &[&str] = &[
+pub(crate) const INHERITED: &[&str] = &[
     "HOME",
     "LANG",
     "LC_ALL",

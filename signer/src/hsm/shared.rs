@@ -108,12 +108,16 @@ impl Shared {
         if inner.signer() != Some(hsm) {
             return None;
         }
-        loop {
-            let (ticket, company) = inner.queue.take(held)?;
-            if !ticket.call.reply.is_closed() {
-                return Some((ticket, company));
+        let taken = loop {
+            match inner.queue.take(held) {
+                Some((ticket, _)) if ticket.call.reply.is_closed() => {}
+                taken => break taken,
             }
+        };
+        if let Some(notes) = inner.hsms.get_mut(hsm) {
+            notes.status.in_flight = held.saturating_add(usize::from(taken.is_some()));
         }
+        taken
     }
 
     /// Takes back what a lost worker held.

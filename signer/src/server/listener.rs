@@ -31,6 +31,7 @@ use crate::telemetry::Chain;
 use crate::tls::peer::{Peer, PeerError};
 
 /// A bound socket and what answers on it.
+#[derive(Debug)]
 pub(super) struct Listener {
     /// Where connections come from.
     pub(super) socket: TcpListener,

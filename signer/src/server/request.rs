@@ -80,6 +80,10 @@ fn too_large() -> Problem {
     )
 }
 
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "the layer hands the payload over"
+)]
 fn panicked(payload: Box<dyn Any + Send + 'static>) -> Response {
     let message = match payload.downcast_ref::<String>() {
         Some(message) => message.as_str(),

@@ -9,5 +9,7 @@
 mod acceptance;
 mod concurrency;
 mod fetch;
+mod hsm_commands;
 mod outage;
 mod salt;
+mod workers;

@@ -70,9 +70,8 @@ impl Module {
         pin: &SecretString,
     ) -> Result<TokenInfo, Error> {
         let mut taken = self.tokens()?;
-        taken.retain(|token| {
-            token.initialized && (token.slot == slot.slot || token.label == label)
-        });
+        taken
+            .retain(|token| token.initialized && (token.slot == slot.slot || token.label == label));
         if !taken.is_empty() {
             return Err(Error::TokenExists {
                 found: taken.iter().map(ToString::to_string).collect(),

@@ -75,7 +75,7 @@ async fn a_slow_body_and_a_slow_service_are_told_apart() {
 
 #[tokio::test]
 async fn a_body_that_breaks_off_is_the_callers_fault() {
-    let broken = tokio_util::io::ReaderStream::new(Broken);
+    let broken = ReaderStream::new(Broken);
     let (status, body) = send(put_body(Body::from_stream(broken))).await;
     assert_eq!(
         (status, &body["detail"]),

@@ -1,0 +1,250 @@
+//! The pool of HSM workers without the service around it: its permits, its latch, and its workers by name.
+
+use std::collections::HashSet;
+use std::future::Future;
+use std::path::Path;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use anyhow::{Context as _, Result, ensure};
+use minion::verify::PublicKey;
+use openssl::bn::{BigNum, BigNumRef};
+use signer::authorize::{
+    Identity, MasterId, OperatorsCa, Permit, SignedStatement, Statement, Verb, authorize,
+};
+use signer::clock::{Clock, SystemClock};
+use signer::config::Config;
+use signer::hsm::{Context, HsmStatus, LatchError, LatchKey, PinLatch, Pool, State};
+use signer::pki::Scope;
+use signer::store::{KeyRecord, Master, Status};
+use uuid::Uuid;
+
+use crate::binaries::Binaries;
+use crate::people::Operator;
+use crate::service::Site;
+
+/// An installation whose pool the test starts by itself.
+#[derive(Debug)]
+pub struct Rig {
+    site: Site,
+    admin: Operator,
+    operators: OperatorsCa,
+    store: Uuid,
+    latch: Arc<MemoryLatch>,
+}
+
+impl Rig {
+    /// A token, an operators' CA with one admin, and a configuration.
+    ///
+    /// # Errors
+    ///
+    /// Fails if a part of it can't be made.
+    pub fn create() -> Result<Self> {
+        let site = Site::create()?;
+        let admin = Operator::new(&site.pki().admin("ada")?)?;
+        let operators = std::fs::read(site.pki().authority(Scope::Operators))?;
+        Ok(Self {
+            admin,
+            operators: OperatorsCa::from_pem(&operators)?,
+            store: Uuid::new_v4(),
+            latch: Arc::default(),
+            site,
+        })
+    }
+
+    /// The files and the token.
+    #[must_use]
+    pub const fn site(&self) -> &Site {
+        &self.site
+    }
+
+    /// The store whose acceptances count.
+    #[must_use]
+    pub const fn store(&self) -> Uuid {
+        self.store
+    }
+
+    /// What the pool remembers of refused PINs, also for the next pool of this rig.
+    #[must_use]
+    pub fn latch(&self) -> &MemoryLatch {
+        &self.latch
+    }
+
+    /// Changes the configuration file, as an editor would.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the text does not occur in it.
+    pub fn edit(&self, from: &str, to: &str) -> Result<()> {
+        let path = self.site.config();
+        let text = std::fs::read_to_string(&path)?;
+        ensure!(text.contains(from), "{from:?} is not in {text}");
+        Ok(std::fs::write(path, text.replace(from, to))?)
+    }
+
+    /// Starts the pool with the program that cargo built for the tests.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the configuration can't be read.
+    pub fn start(&self) -> Result<Pool> {
+        self.start_with(&Binaries::get()?.mastersign)
+    }
+
+    /// Starts the pool with this program as its workers.
+    ///
+    /// # Errors
+    ///
+    /// As [`Rig::start`].
+    pub fn start_with(&self, executable: &Path) -> Result<Pool> {
+        let config = self.site.config();
+        let context = Context {
+            executable: executable.to_owned(),
+            store: self.store,
+            latch: Arc::clone(&self.latch) as Arc<dyn PinLatch>,
+            latch_key: LatchKey::new(&[7; 32]),
+            force_login: false,
+            config: config.clone(),
+        };
+        Ok(Pool::start(Config::load(&config)?.hsms, context))
+    }
+
+    /// The acceptance of a key by this rig's admin.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the admin's key is of the wrong kind.
+    pub fn acceptance(&self, key: &PublicKey) -> Result<SignedStatement> {
+        self.admin.sign(&statement(self.store, key)?)
+    }
+
+    /// The permit for a key that is accepted.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the acceptance can't be made.
+    pub fn permit(&self, key: &Arc<PublicKey>) -> Result<Permit> {
+        let id: MasterId = MASTER.parse()?;
+        let mut master = Master::new(id.clone());
+        master.generation = 1;
+        let record = KeyRecord {
+            key: Some(Arc::clone(key)),
+            status: Status::Accepted,
+            since: SystemClock.now(),
+            decision: Some(Arc::new(self.acceptance(key)?)),
+        };
+        master.keys.insert(key.hash(), record);
+        let caller = Identity::Master(id);
+        let key = Arc::clone(key);
+        Ok(authorize(&caller, key, Some(&master), &self.operators, self.store)?)
+    }
+}
+
+/// What an admin says to accept a key.
+///
+/// # Errors
+///
+/// Never: the master's id is well-formed.
+pub fn statement(store: Uuid, key: &PublicKey) -> Result<Statement> {
+    Ok(Statement {
+        verb: Verb::Accept,
+        store,
+        master: MASTER.parse()?,
+        key: Some(key.hash()),
+        generation: 1,
+        time: SystemClock.now(),
+    })
+}
+
+/// So many different public keys of 2048 bits, fast: products of few primes, whose private halves nobody needs.
+///
+/// # Errors
+///
+/// Fails if OpenSSL finds no primes.
+pub fn keys(count: usize) -> Result<Vec<Arc<PublicKey>>> {
+    let mut primes = Vec::new();
+    while primes.len() * primes.len().saturating_sub(1) / 2 < count {
+        let mut prime = BigNum::new()?;
+        prime.generate_prime(1024, false, None, None)?;
+        primes.push(prime);
+    }
+    let pairs = primes
+        .iter()
+        .enumerate()
+        .flat_map(|(at, p)| primes.iter().take(at).map(move |q| (p, q)));
+    pairs
+        .take(count)
+        .map(|(p, q)| Ok(Arc::new(product(p, q)?)))
+        .collect()
+}
+
+fn product(p: &BigNumRef, q: &BigNumRef) -> Result<PublicKey> {
+    let modulus = p * q;
+    Ok(PublicKey::from_components(&modulus.to_vec(), &[1, 0, 1])?)
+}
+
+/// The only HSM of a pool.
+///
+/// # Errors
+///
+/// Fails if there is none.
+pub fn only(pool: &Pool) -> Result<HsmStatus> {
+    pool.status().into_iter().next().context("no HSM")
+}
+
+/// Waits until the only HSM is in this state.
+///
+/// # Errors
+///
+/// Fails, with the state that it is in instead, when the patience is over.
+pub async fn reaches(pool: &Pool, state: State) -> Result<HsmStatus> {
+    let end = tokio::time::Instant::now() + crate::process::PATIENCE;
+    loop {
+        let status = only(pool)?;
+        if status.state == state {
+            return Ok(status);
+        }
+        ensure!(tokio::time::Instant::now() < end, "still {status:?}");
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+}
+
+/// A latch that lasts as long as the test.
+#[derive(Debug, Default)]
+pub struct MemoryLatch(Mutex<HashSet<(String, [u8; 32])>>);
+
+impl MemoryLatch {
+    /// How many PINs are latched.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.lock().len()
+    }
+
+    /// Whether none is.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashSet<(String, [u8; 32])>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl PinLatch for MemoryLatch {
+    fn is_latched(&self, serial: &str, tag: &[u8; 32]) -> bool {
+        self.lock().contains(&(serial.to_owned(), *tag))
+    }
+
+    fn latch<'a>(
+        &'a self,
+        serial: &'a str,
+        tag: [u8; 32],
+        _reason: &'a str,
+    ) -> Pin<Box<dyn Future<Output = Result<(), LatchError>> + Send + 'a>> {
+        self.lock().insert((serial.to_owned(), tag));
+        Box::pin(std::future::ready(Ok(())))
+    }
+}
+
+const MASTER: &str = "m1.example";

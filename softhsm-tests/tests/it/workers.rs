@@ -1,0 +1,210 @@
+//! HSM workers: what reaches the token, and what happens when a worker is lost.
+
+use std::sync::Arc;
+
+use minion::verify::{Algorithm, PublicKey};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use signer::hsm::{Error, HsmStatus, Pool, State};
+use softhsm_tests::pool::{Rig, keys, only, reaches};
+
+#[tokio::test]
+async fn a_worker_logs_in_once_and_signs() {
+    let rig = Rig::create().unwrap();
+    let pool = rig.start().unwrap();
+    let signing = pool.ready().await;
+    assert_eq!(*signing, *rig.site().token().public_key());
+    for key in keys(3).unwrap() {
+        for algorithm in Algorithm::ALL {
+            let signature = pool.sign(rig.permit(&key).unwrap(), algorithm).await;
+            signing.verify(algorithm, &key, &signature.unwrap()).unwrap();
+            assert_eq!(signatures(&rig, algorithm, &key), 1);
+        }
+    }
+    assert_eq!(logins(&rig), 1);
+    let status = only(&pool).unwrap();
+    assert_eq!((status.state, status.starts, status.sessions), (State::Ready, 1, 2));
+    assert!(status.last_probe.is_some());
+    pool.shutdown().await;
+    assert_eq!(only(&pool).unwrap().state, State::Stopped);
+}
+
+#[tokio::test]
+async fn a_thousand_calls_at_once_are_all_answered() {
+    let rig = Rig::create().unwrap();
+    rig.edit("sessions = 2", "sessions = 2\nqueue = 1000").unwrap();
+    let pool = rig.start().unwrap();
+    let signing = pool.ready().await;
+    let keys = keys(1000).unwrap();
+    let calls: Vec<_> = keys.iter().map(|key| call(&rig, &pool, key)).collect();
+    for (call, key) in calls.into_iter().zip(&keys) {
+        let signature = call.await.unwrap().unwrap();
+        signing.verify(Algorithm::Sha1, key, &signature).unwrap();
+    }
+    assert_eq!(but_trials(&rig), 1000);
+    assert_eq!(logins(&rig), 1);
+}
+
+#[tokio::test]
+async fn calls_beyond_the_queue_are_turned_away_at_once() {
+    let rig = Rig::create().unwrap();
+    rig.edit("sessions = 2", "sessions = 2\nqueue = 3").unwrap();
+    let pool = rig.start().unwrap();
+    pool.ready().await;
+    let worker = stop(&pool);
+    // Six are sent ahead to the worker, three wait.
+    let keys = keys(10).unwrap();
+    let mut calls = Vec::new();
+    for key in &keys[..9] {
+        calls.push(call(&rig, &pool, key));
+        settled(&pool, calls.len()).await;
+    }
+    let refused = pool.sign(rig.permit(&keys[9]).unwrap(), Algorithm::Sha1).await;
+    assert_eq!(refused, Err(Error::Saturated));
+    assert!(Error::Saturated.is_retryable());
+    kill(worker, Signal::SIGCONT).unwrap();
+    for call in calls {
+        call.await.unwrap().unwrap();
+    }
+}
+
+#[tokio::test]
+async fn the_calls_of_a_killed_worker_are_sent_again() {
+    let rig = Rig::create().unwrap();
+    let pool = rig.start().unwrap();
+    pool.ready().await;
+    let worker = stop(&pool);
+    let keys = keys(5).unwrap();
+    let calls: Vec<_> = keys.iter().map(|key| call(&rig, &pool, key)).collect();
+    settled(&pool, 5).await;
+    kill(worker, Signal::SIGKILL).unwrap();
+    for call in calls {
+        call.await.unwrap().unwrap();
+    }
+    assert_eq!(only(&pool).unwrap().starts, 2);
+    assert_eq!(logins(&rig), 2);
+}
+
+#[tokio::test]
+async fn a_worker_that_hangs_is_killed_at_the_deadline_and_replaced() {
+    let rig = Rig::create().unwrap();
+    rig.edit("sessions = 2", "sessions = 2\nsign_deadline = \"300ms\"")
+        .unwrap();
+    let pool = rig.start().unwrap();
+    pool.ready().await;
+    let hung = stop(&pool);
+    let keys = keys(3).unwrap();
+    let calls: Vec<_> = keys.iter().map(|key| call(&rig, &pool, key)).collect();
+    for call in calls {
+        call.await.unwrap().unwrap();
+    }
+    assert!(kill(hung, None).is_err(), "the worker that hung is gone");
+    assert_eq!(only(&pool).unwrap().starts, 2);
+}
+
+#[tokio::test]
+async fn a_wrong_pin_is_presented_once_and_never_again() {
+    let rig = Rig::create().unwrap();
+    rig.site().token().write_pin("not the pin").unwrap();
+    let pool = rig.start().unwrap();
+    let status = reaches(&pool, State::PinLatched).await.unwrap();
+    assert!(status.detail.contains("CKR_PIN_INCORRECT"), "{status:?}");
+    assert_eq!((logins(&rig), rig.latch().len()), (1, 1));
+    let key = keys(1).unwrap().remove(0);
+    let refused = pool.sign(rig.permit(&key).unwrap(), Algorithm::Sha1).await;
+    assert_eq!(refused, Err(Error::Unavailable));
+    pool.shutdown().await;
+
+    let pool = rig.start().unwrap();
+    reaches(&pool, State::PinLatched).await.unwrap();
+    assert_eq!(logins(&rig), 1, "the next start does not try it");
+    pool.shutdown().await;
+
+    rig.site().token().write_pin("pin-of-the-suite").unwrap();
+    let pool = rig.start().unwrap();
+    reaches(&pool, State::PinCountLow).await.unwrap();
+    assert_eq!(logins(&rig), 1, "SoftHSM2 counts the wrong PIN, so nobody guesses");
+}
+
+#[tokio::test]
+async fn a_missing_pin_does_not_stop_the_pool() {
+    let rig = Rig::create().unwrap();
+    std::fs::remove_file(rig.site().token().pin_file()).unwrap();
+    let pool = rig.start().unwrap();
+    let status = reaches(&pool, State::Backoff).await.unwrap();
+    assert!(status.detail.contains("failed to read the PIN"), "{status:?}");
+    rig.site().token().write_pin("pin-of-the-suite").unwrap();
+    pool.ready().await;
+}
+
+#[tokio::test]
+async fn a_token_that_goes_and_comes_back_is_found_again() {
+    let rig = Rig::create().unwrap();
+    let pool = rig.start().unwrap();
+    pool.ready().await;
+    rig.site().token().unplug().unwrap();
+    let key = keys(1).unwrap().remove(0);
+    let lost = pool.sign(rig.permit(&key).unwrap(), Algorithm::Sha1).await;
+    assert!(matches!(lost, Err(Error::Lost | Error::Unavailable)), "{lost:?}");
+    let status = reaches(&pool, State::Backoff).await.unwrap();
+    assert!(status.retry_in.is_some());
+    rig.site().token().plug_in().unwrap();
+    reaches(&pool, State::Ready).await.unwrap();
+    pool.sign(rig.permit(&key).unwrap(), Algorithm::Sha1)
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
+async fn another_key_than_the_pinned_one_is_not_used() {
+    let rig = Rig::create().unwrap();
+    let other = &keys(1).unwrap()[0];
+    std::fs::write(rig.site().token().public_key_file(), other.to_file()).unwrap();
+    let pool = rig.start().unwrap();
+    let status = reaches(&pool, State::Backoff).await.unwrap();
+    assert!(status.detail.contains("not the pinned one"), "{status:?}");
+    assert!(pool.signing_key().is_none());
+}
+
+fn call(
+    rig: &Rig,
+    pool: &Pool,
+    key: &Arc<PublicKey>,
+) -> tokio::task::JoinHandle<Result<minion::verify::Signature, Error>> {
+    let permit = rig.permit(key).unwrap();
+    let pool = pool.clone();
+    tokio::spawn(async move { pool.sign(permit, Algorithm::Sha1).await })
+}
+
+/// Freezes the worker, as a module that hangs would.
+fn stop(pool: &Pool) -> Pid {
+    let status = only(pool).unwrap();
+    let worker = Pid::from_raw(status.process.unwrap().try_into().unwrap());
+    kill(worker, Signal::SIGSTOP).unwrap();
+    worker
+}
+
+/// Waits until the pool has taken so many calls.
+async fn settled(pool: &Pool, calls: usize) {
+    let taken = |status: HsmStatus| status.in_flight + status.queued;
+    while taken(only(pool).unwrap()) < calls {
+        tokio::task::yield_now().await;
+    }
+}
+
+fn logins(rig: &Rig) -> usize {
+    rig.site().token().counts().calls("C_Login").unwrap()
+}
+
+fn signatures(rig: &Rig, algorithm: Algorithm, key: &PublicKey) -> usize {
+    let counts = rig.site().token().counts();
+    counts.signatures(algorithm, key).unwrap()
+}
+
+fn but_trials(rig: &Rig) -> usize {
+    let token = rig.site().token();
+    token
+        .counts()
+        .signatures_but_over(token.public_key())
+        .unwrap()
+}
