@@ -43,7 +43,10 @@ impl<V: Clone + Send + Sync + 'static> Cache<V> {
 
     /// The entry, if there is one.
     pub async fn get(&self, key: &Key) -> Option<V> {
-        self.entries.get(key).await
+        let found = self.entries.get(key).await;
+        let result = if found.is_some() { "hit" } else { "miss" };
+        metrics::counter!("mastersign_cache_lookups_total", "result" => result).increment(1);
+        found
     }
 
     /// Puts an entry that was made elsewhere.

@@ -356,3 +356,6 @@ async fn upkeep(metrics: PrometheusHandle, stop: CancellationToken) {
 /// A supervisor, a balancer and two scrapers, each with a second attempt.
 const OPS_CONNECTIONS: usize = 16;
 const UPKEEP: Duration = Duration::from_secs(5);
+
+#[cfg(test)]
+mod tests;
