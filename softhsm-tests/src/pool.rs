@@ -136,7 +136,13 @@ impl Rig {
         master.keys.insert(key.hash(), record);
         let caller = Identity::Master(id);
         let key = Arc::clone(key);
-        Ok(authorize(&caller, key, Some(&master), &self.operators, self.store)?)
+        Ok(authorize(
+            &caller,
+            key,
+            Some(&master),
+            &self.operators,
+            self.store,
+        )?)
     }
 }
 

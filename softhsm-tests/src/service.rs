@@ -104,8 +104,21 @@ impl Site {
     ///
     /// Fails with the end of its log if it does not come up.
     pub fn serve(&self) -> Result<Service> {
+        self.serve_with(&[])
+    }
+
+    /// The same, with more options.
+    ///
+    /// # Errors
+    ///
+    /// As [`Site::serve`].
+    pub fn serve_with(&self, options: &[&str]) -> Result<Service> {
         let mut command = mastersign()?;
-        command.arg("serve").arg("--config").arg(self.config());
+        command
+            .arg("serve")
+            .arg("--config")
+            .arg(self.config())
+            .args(options);
         let process = Process::start(&mut command)?;
         let line = process.log().wait_for("serving")?;
         Ok(Service {

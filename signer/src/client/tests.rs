@@ -125,7 +125,7 @@ fn silence_ends_at_the_deadline() {
     let pki = TestPki::new();
     let kept = Mutex::new(Vec::new());
     let server = Server::raw(Arc::default(), move |stream| {
-        kept.lock().unwrap().push(stream)
+        kept.lock().unwrap().push(stream);
     });
     let deadline = Duration::from_millis(200);
     let client = Client::with_deadline(&server.url(), &pki.credentials(ADMIN), deadline).unwrap();

@@ -8,7 +8,9 @@
 
 mod acceptance;
 mod concurrency;
+mod fetch;
 mod hsm_commands;
 mod outage;
 mod salt;
+mod worker_gate;
 mod workers;

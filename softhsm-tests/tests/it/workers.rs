@@ -17,13 +17,18 @@ async fn a_worker_logs_in_once_and_signs() {
     for key in keys(3).unwrap() {
         for algorithm in Algorithm::ALL {
             let signature = pool.sign(rig.permit(&key).unwrap(), algorithm).await;
-            signing.verify(algorithm, &key, &signature.unwrap()).unwrap();
+            signing
+                .verify(algorithm, &key, &signature.unwrap())
+                .unwrap();
             assert_eq!(signatures(&rig, algorithm, &key), 1);
         }
     }
     assert_eq!(logins(&rig), 1);
     let status = only(&pool).unwrap();
-    assert_eq!((status.state, status.starts, status.sessions), (State::Ready, 1, 2));
+    assert_eq!(
+        (status.state, status.starts, status.sessions),
+        (State::Ready, 1, 2)
+    );
     assert!(status.last_probe.is_some());
     pool.shutdown().await;
     assert_eq!(only(&pool).unwrap().state, State::Stopped);
@@ -32,7 +37,8 @@ async fn a_worker_logs_in_once_and_signs() {
 #[tokio::test]
 async fn a_thousand_calls_at_once_are_all_answered() {
     let rig = Rig::create().unwrap();
-    rig.edit("sessions = 2", "sessions = 2\nqueue = 1000").unwrap();
+    rig.edit("sessions = 2", "sessions = 2\nqueue = 1000")
+        .unwrap();
     let pool = rig.start().unwrap();
     let signing = pool.ready().await;
     let keys = keys(1000).unwrap();
@@ -59,7 +65,9 @@ async fn calls_beyond_the_queue_are_turned_away_at_once() {
         calls.push(call(&rig, &pool, key));
         settled(&pool, calls.len()).await;
     }
-    let refused = pool.sign(rig.permit(&keys[9]).unwrap(), Algorithm::Sha1).await;
+    let refused = pool
+        .sign(rig.permit(&keys[9]).unwrap(), Algorithm::Sha1)
+        .await;
     assert_eq!(refused, Err(Error::Saturated));
     assert!(Error::Saturated.is_retryable());
     kill(worker, Signal::SIGCONT).unwrap();
@@ -123,7 +131,11 @@ async fn a_wrong_pin_is_presented_once_and_never_again() {
     rig.site().token().write_pin("pin-of-the-suite").unwrap();
     let pool = rig.start().unwrap();
     reaches(&pool, State::PinCountLow).await.unwrap();
-    assert_eq!(logins(&rig), 1, "SoftHSM2 counts the wrong PIN, so nobody guesses");
+    assert_eq!(
+        logins(&rig),
+        1,
+        "SoftHSM2 counts the wrong PIN, so nobody guesses"
+    );
 }
 
 #[tokio::test]
@@ -132,7 +144,10 @@ async fn a_missing_pin_does_not_stop_the_pool() {
     std::fs::remove_file(rig.site().token().pin_file()).unwrap();
     let pool = rig.start().unwrap();
     let status = reaches(&pool, State::Backoff).await.unwrap();
-    assert!(status.detail.contains("failed to read the PIN"), "{status:?}");
+    assert!(
+        status.detail.contains("failed to read the PIN"),
+        "{status:?}"
+    );
     rig.site().token().write_pin("pin-of-the-suite").unwrap();
     pool.ready().await;
 }
@@ -145,7 +160,10 @@ async fn a_token_that_goes_and_comes_back_is_found_again() {
     rig.site().token().unplug().unwrap();
     let key = keys(1).unwrap().remove(0);
     let lost = pool.sign(rig.permit(&key).unwrap(), Algorithm::Sha1).await;
-    assert!(matches!(lost, Err(Error::Lost | Error::Unavailable)), "{lost:?}");
+    assert!(
+        matches!(lost, Err(Error::Lost | Error::Unavailable)),
+        "{lost:?}"
+    );
     let status = reaches(&pool, State::Backoff).await.unwrap();
     assert!(status.retry_in.is_some());
     rig.site().token().plug_in().unwrap();
