@@ -41,7 +41,7 @@ pub struct Options {
     pub executable: PathBuf,
     /// What `/metrics` shows; nothing is counted without it.
     pub metrics: Option<PrometheusHandle>,
-    /// Log in even if the token says that a wrong PIN was presented lately.
+    /// Log in to a token even if it says that a wrong PIN was presented lately.
     pub force_login: bool,
 }
 
@@ -358,3 +358,6 @@ async fn upkeep(metrics: PrometheusHandle, stop: CancellationToken) {
 /// A supervisor, a balancer and two scrapers, each with a second attempt.
 const OPS_CONNECTIONS: usize = 16;
 const UPKEEP: Duration = Duration::from_secs(5);
+
+#[cfg(test)]
+mod tests;

@@ -26,9 +26,6 @@ use crate::store::backend::BoxFuture;
 pub trait Sources: fmt::Debug + Send + Sync {
     /// Everything that readiness hangs on, as it is at this moment.
     fn facts(&self) -> BoxFuture<'_, Facts>;
-
-    /// What each HSM is doing.
-    fn hsms(&self) -> Vec<HsmStatus>;
 }
 
 /// What readiness hangs on.

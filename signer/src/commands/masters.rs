@@ -22,7 +22,7 @@ use decide::{Decision, Usage};
 #[command(after_help = EXIT_CODES)]
 pub struct Arguments {
     #[command(flatten)]
-    connection: connection::Arguments,
+    connection: connection::Options,
     /// The form of the answer
     #[arg(
         long,
@@ -184,3 +184,52 @@ Exit codes:
   0   done, or nothing to do
   1   failed, or somebody else decided meanwhile
   2   wrong usage, or not confirmed";
+
+#[cfg(test)]
+mod tests {
+    use clap::{Args, CommandFactory, Parser};
+
+    use super::*;
+
+    #[derive(Debug, Parser)]
+    struct Line {
+        #[command(flatten)]
+        arguments: Arguments,
+    }
+
+    #[test]
+    fn the_options_do_not_contradict_each_other() {
+        Line::command().debug_assert();
+        Arguments::augment_args(clap::Command::new("masters")).debug_assert();
+    }
+
+    #[test]
+    fn the_key_of_a_master_and_the_key_of_the_admin_are_two_options() {
+        let line = "masters accept m1 --key aa --private-key admin.key --out json";
+        let arguments = Line::parse_from(line.split(' ')).arguments;
+        assert_eq!(arguments.output, Output::Json);
+        let Command::Accept(choice) = arguments.command else {
+            panic!("{arguments:?}");
+        };
+        assert_eq!(choice.key.as_deref(), Some("aa"));
+    }
+
+    #[test]
+    fn habits_that_do_not_exist_here_are_answered_and_not_obeyed() {
+        for (line, expected) in [
+            ("masters accept m1 -y", "there is no -y"),
+            ("masters accept -A", "there is no -A"),
+            ("masters accept m*", "is a pattern"),
+            ("masters accept m1,m2", "is a pattern"),
+            ("masters accept", "name the master"),
+            ("masters accept m/1", "no name of a master"),
+        ] {
+            let Command::Accept(choice) = Line::parse_from(line.split(' ')).arguments.command
+            else {
+                panic!("{line}");
+            };
+            let usage = decision(Verb::Accept, choice).unwrap_err();
+            assert!(usage.to_string().contains(expected), "{line}: {usage}");
+        }
+    }
+}

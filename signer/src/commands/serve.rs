@@ -27,8 +27,7 @@ pub struct Arguments {
     #[arg(long = "log", env = "MASTERSIGN_LOG", value_name = "FILTER")]
     log: Option<String>,
 
-    /// Log in even if the token says that a wrong PIN was presented lately; a PIN that this service saw refused stays
-    /// untried
+    /// Log in even if a token says that a wrong PIN was presented lately; one more wrong PIN may lock the token
     #[arg(long)]
     force_login: bool,
 

@@ -194,6 +194,28 @@ fn a_value_at_the_wrong_place_is_not_repeated() {
     assert!(!files.load().unwrap_err().to_string().contains("hunter2"));
 }
 
+#[test]
+fn the_example_is_a_configuration_and_shows_the_defaults() {
+    let example = include_str!("../../../deploy/mastersign.example.toml");
+    let shown = Files::new(example).load().unwrap();
+    let mut without = String::new();
+    for line in example.lines() {
+        let value = line.strip_prefix("# ").filter(|rest| {
+            rest.contains(" = ") && !NOT_DEFAULT.iter().any(|key| rest.starts_with(key))
+        });
+        without.push_str(value.unwrap_or(line));
+        without.push('\n');
+    }
+    assert!(without.contains("\nqueue = 256"), "{without}");
+    let mut said = Files::new(&without).load().unwrap();
+    said.path.clone_from(&shown.path);
+    said.tls.clone_from(&shown.tls);
+    assert_eq!(format!("{said:?}"), format!("{shown:?}"));
+}
+
+/// Keys of the example that have no default value.
+const NOT_DEFAULT: [&str; 3] = ["masters =", "public_key =", "sessions ="];
+
 /// A configuration in a directory of its own.
 struct Files {
     directory: TempDir,

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::api::health;
 use crate::clock::Timestamp;
-use crate::hsm::{HsmStatus, Pool};
+use crate::hsm::Pool;
 use crate::store::Store;
 use crate::store::backend::{Backend, BoxFuture, Key};
 
@@ -70,14 +70,10 @@ impl health::Sources for Sources {
                 quarantined: state.quarantined.len(),
                 signing_key: state.active,
                 refused_key: self.refused_key.get().cloned(),
-                hsms: self.hsms(),
+                hsms: self.pool.status(),
                 not_after: self.not_after,
             }
         })
-    }
-
-    fn hsms(&self) -> Vec<HsmStatus> {
-        self.pool.status()
     }
 }
 

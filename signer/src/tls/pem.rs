@@ -1,6 +1,6 @@
 //! Certificates and keys on disk.
 
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io::{self, Read};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -22,27 +22,32 @@ pub(super) fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, 
 }
 
 /// The private key of a file that only its owner can read.
+///
+/// Root may let a group read it: so do systemd's credentials, and so does `root:mastersign` with mode 0640.
 pub(super) fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, PemError> {
-    let text = read(path, |mode| match mode & 0o077 {
-        0 => Ok(()),
-        _ => Err(PemError::Exposed {
-            path: path.to_owned(),
-            mode,
-        }),
+    let text = read(path, |metadata| {
+        let allowed = if metadata.uid() == 0 { 0o740 } else { 0o700 };
+        match metadata.mode() & 0o777 {
+            mode if mode & !allowed == 0 => Ok(()),
+            mode => Err(PemError::Exposed {
+                path: path.to_owned(),
+                mode,
+            }),
+        }
     })?;
     PrivateKeyDer::from_pem_slice(&text).map_err(|_| PemError::NoKey(path.to_owned()))
 }
 
 fn read(
     path: &Path,
-    check: impl FnOnce(u32) -> Result<(), PemError>,
+    check: impl FnOnce(&Metadata) -> Result<(), PemError>,
 ) -> Result<Zeroizing<Vec<u8>>, PemError> {
     let failed = |source| PemError::Read {
         path: path.to_owned(),
         source,
     };
     let file = File::open(path).map_err(failed)?;
-    check(file.metadata().map_err(failed)?.mode() & 0o7777)?;
+    check(&file.metadata().map_err(failed)?)?;
     let mut text = Zeroizing::new(Vec::with_capacity(16 * 1024));
     file.take(MAX_BYTES)
         .read_to_end(&mut text)

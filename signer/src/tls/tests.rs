@@ -155,13 +155,14 @@ fn one_key_for_both_authorities_is_refused() {
 fn a_key_that_others_can_read_is_refused() {
     use std::os::unix::fs::PermissionsExt;
     let setting = Setting::new();
-    let mode = std::fs::Permissions::from_mode(0o640);
-    std::fs::set_permissions(setting.files().key, mode).unwrap();
-    let error = ServerTls::load(&setting.files(), SystemClock.now()).unwrap_err();
-    assert!(
-        matches!(error, TlsError::Pem(PemError::Exposed { mode: 0o640, .. })),
-        "{error}"
-    );
+    for mode in [0o604, 0o660, 0o666] {
+        let permissions = std::fs::Permissions::from_mode(mode);
+        std::fs::set_permissions(setting.files().key, permissions).unwrap();
+        match ServerTls::load(&setting.files(), SystemClock.now()).unwrap_err() {
+            TlsError::Pem(PemError::Exposed { mode: found, .. }) => assert_eq!(found, mode),
+            other => panic!("{other}"),
+        }
+    }
 }
 
 #[test]

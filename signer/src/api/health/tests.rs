@@ -149,8 +149,4 @@ impl Sources for Fixed {
     fn facts(&self) -> BoxFuture<'_, Facts> {
         Box::pin(std::future::ready(self.0.clone()))
     }
-
-    fn hsms(&self) -> Vec<HsmStatus> {
-        self.0.hsms.clone()
-    }
 }

@@ -5,7 +5,8 @@ use std::process::Command;
 
 use super::*;
 
-/// What the documents show. `curl` is replaced here; that the two calls fit the service is what is tested.
+/// What the documents show. `curl` is replaced here; that the two calls fit the service is what is
+/// tested.
 const BY_HAND: &str = r#"
 key=$(printf %s "$(cat master.pub)" | sha256sum | cut -d' ' -f1)
 client=$(openssl pkey -in m1.key -pubout -outform DER | sha256sum | cut -d' ' -f1)

@@ -14,7 +14,7 @@ use crate::client::{self, Blocking, Client, Credentials};
 #[derive(Debug, Default, clap::Args, Deserialize)]
 #[group(id = "connection")] // clap names a group after its type, and this is not the only `Arguments`
 #[serde(deny_unknown_fields, default)]
-pub(super) struct Arguments {
+pub(super) struct Options {
     /// The service: https://HOST:PORT
     #[arg(long, value_name = "URL", global = true)]
     url: Option<String>,
@@ -49,7 +49,7 @@ pub(super) struct Connection {
 
 impl Connection {
     /// Reads the files and prepares the client; nothing is sent yet.
-    pub(super) fn open(arguments: Arguments) -> anyhow::Result<Self> {
+    pub(super) fn open(arguments: Options) -> anyhow::Result<Self> {
         let arguments = arguments.complete()?;
         let (Some(url), Some(ca), Some(certificate), Some(key)) = (
             &arguments.url,
@@ -116,7 +116,7 @@ impl Connection {
     }
 }
 
-impl Arguments {
+impl Options {
     fn complete(self) -> anyhow::Result<Self> {
         let default = PathBuf::from(DEFAULT);
         let file = self
@@ -163,10 +163,10 @@ mod tests {
         let directory = tempfile::TempDir::new().unwrap();
         let path = directory.path().join("admin.toml");
         std::fs::write(&path, "url = 'https://a:1'\nkey = 'admin.key'\n").unwrap();
-        let arguments = Arguments {
+        let arguments = Options {
             url: Some("https://b:2".to_owned()),
             config: Some(path),
-            ..Arguments::default()
+            ..Options::default()
         };
         let complete = arguments.complete().unwrap();
         assert_eq!(complete.url.unwrap(), "https://b:2");
@@ -181,7 +181,7 @@ mod tests {
         let directory = tempfile::TempDir::new().unwrap();
         let path = directory.path().join("admin.toml");
         std::fs::write(&path, "certificat = 'x'\n").unwrap();
-        let error = Arguments::read(&path).unwrap_err().to_string();
+        let error = Options::read(&path).unwrap_err().to_string();
         assert!(error.ends_with("did you mean `certificate`?"), "{error}");
     }
 }
