@@ -1,7 +1,8 @@
 //! `mastersign serve`: the signing service until it is told to stop.
 //!
-//! The first SIGTERM or SIGINT lets it finish what is in flight, the second one ends it at once. Ending at any moment is
-//! safe, since an answer leaves only after its transaction is on the disk; it is only less polite.
+//! The first SIGTERM or SIGINT lets it finish what is in flight, the second one ends it at once.
+//! Ending at any moment is safe, since an answer leaves only after its transaction is on the disk;
+//! it is only less polite.
 
 use std::io;
 use std::process::ExitCode;
@@ -27,7 +28,8 @@ pub struct Arguments {
     #[arg(long = "log", env = "MASTERSIGN_LOG", value_name = "FILTER")]
     log: Option<String>,
 
-    /// Log in even if a token says that a wrong PIN was presented lately; one more wrong PIN may lock the token
+    /// Log in even if a token says that a wrong PIN was presented lately; one more wrong PIN may
+    /// lock the token
     #[arg(long)]
     force_login: bool,
 
@@ -120,7 +122,8 @@ impl Signals {
     }
 }
 
-/// PINs pass through this process: its memory is neither dumped nor readable by others of the same user.
+/// PINs pass through this process: its memory is neither dumped nor readable by others of the same
+/// user.
 fn harden() -> nix::Result<()> {
     prctl::set_dumpable(false)?;
     setrlimit(Resource::RLIMIT_CORE, 0, 0)
