@@ -35,7 +35,8 @@ fuzz: ## Feed arbitrary bytes to every parser (SECONDS_EACH=60; needs cargo-fuzz
 soak: ## The failover and concurrency tests, again and again (ROUNDS=20)
 	@$(SETUP)/packages.sh test
 	@$(SETUP)/salt.sh
-	SOFTHSM_TESTS_ROUNDS=$${ROUNDS:-20} cargo test --package softhsm-tests --test it -- soak
+	SOFTHSM_TESTS_ROUNDS=$${ROUNDS:-20} cargo test --package softhsm-tests --test it -- \
+		a_thousand_concurrent_first_requests a_minion_moves_to_the_next_master
 
 doc: ## The documentation of the code, in target/doc
 	RUSTDOCFLAGS="--deny warnings" cargo doc --workspace --no-deps

@@ -45,7 +45,7 @@ pub enum PinSource {
         /// Its absolute path.
         path: PathBuf,
     },
-    /// No source: the service starts locked until `mastersign hsm unlock`.
+    /// No source: the service starts locked and serves what is stored.
     Locked,
     /// The terminal; for ceremonies, not for a service.
     Prompt,

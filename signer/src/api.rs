@@ -1,7 +1,8 @@
 //! The service's API: every path on one page.
 //!
-//! Who is calling comes from the connection, and the outermost layer refuses a request without it, so a new route cannot
-//! forget to ask. Extractors find, decide and refuse; what is left of a handler is one sentence.
+//! Who is calling comes from the connection, and the outermost layer refuses a request without it,
+//! so a new route cannot forget to ask. Extractors find, decide and refuse; what is left of a
+//! handler is one sentence.
 
 mod extract;
 pub mod health;
@@ -62,7 +63,8 @@ async fn no_such_method() -> Problem {
     )
 }
 
-/// The largest body is a statement with its certificate or an RSA-4096 key with its proof; both take less than 4 KiB.
+/// The largest body is a statement with its certificate or an RSA-4096 key with its proof; both
+/// take less than 4 KiB.
 const BODY: usize = 16 * 1024;
 
 #[cfg(test)]

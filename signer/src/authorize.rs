@@ -1,9 +1,9 @@
 //! Who may have what signed.
 //!
-//! Four facts meet here: who is calling ([`Identity`]), that an operator accepted this key for that master
-//! ([`CheckedStatement`]), that the caller holds the master's private key ([`Proof`]), and what the key is. Only
-//! [`Permit`] carries the result, only this module makes one, and signing consumes it: an unauthorized signature does
-//! not compile.
+//! Four facts meet here: who is calling ([`Identity`]), that an operator accepted this key for that
+//! master ([`CheckedStatement`]), that the caller holds the master's private key ([`Proof`]), and
+//! what the key is. Only [`Permit`] carries the result, only this module makes one, and signing
+//! consumes it: an unauthorized signature does not compile.
 #![warn(clippy::wildcard_enum_match_arm)]
 
 mod certificate;

@@ -1,11 +1,13 @@
 //! Signatures ready to be sent, and one flight per missing one.
 //!
-//! Many masters' processes ask at the same moment, typically after a restart, and the HSM is the slowest part of the
-//! path. Whoever asks first starts the work, everybody else waits for it. The work is a task of its own: a caller that
-//! goes away gives up the wait, not the work, since the next caller would only start it again. A failure is told to all
-//! who waited for that flight and then forgotten.
+//! Many masters' processes ask at the same moment, typically after a restart, and the HSM is the
+//! slowest part of the path. Whoever asks first starts the work, everybody else waits for it. The
+//! work is a task of its own: a caller that goes away gives up the wait, not the work, since the
+//! next caller would only start it again. A failure is told to all who waited for that flight and
+//! then forgotten.
 //!
-//! The cache decides nothing about who may have an entry: callers authorize before they ask, each time.
+//! The cache decides nothing about who may have an entry: callers authorize before they ask, each
+//! time.
 
 use std::fmt;
 use std::future::Future;
@@ -54,7 +56,8 @@ impl<V: Clone + Send + Sync + 'static> Cache<V> {
         self.entries.insert(key, value).await;
     }
 
-    /// The entry; if there is none, what `work` makes of it, unless somebody's work for the same key is under way already.
+    /// The entry; if there is none, what `work` makes of it, unless somebody's work for the same
+    /// key is under way already.
     ///
     /// # Errors
     ///
@@ -129,7 +132,8 @@ pub enum Failure<E> {
     Work(Arc<E>),
 }
 
-/// A signature with its prepared answers takes about 3 KiB; what is pushed out is read from the store again.
+/// A signature with its prepared answers takes about 3 KiB; what is pushed out is read from the
+/// store again.
 const ENTRIES: u64 = 10_000;
 
 #[cfg(test)]

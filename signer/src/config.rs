@@ -1,10 +1,11 @@
 //! What the operator decided, read once and checked as a whole.
 //!
-//! Loading and acting are apart: [`Config::load`] opens nothing but configuration files, so `serve --check` can run
-//! beside a running service, and what it accepts holds no value that is found wrong later. `mastersign.toml` comes
-//! first, then `conf.d/*.toml` beside it in the order of their names. A later file replaces single keys; tables are
-//! merged and `[[hsm]]` sections are added. Every file is checked by itself before they are put together, because an
-//! error that names no line of a file is not repaired in seconds.
+//! Loading and acting are apart: [`Config::load`] opens nothing but configuration files, so `serve
+//! --check` can run beside a running service, and what it accepts holds no value that is found
+//! wrong later. `mastersign.toml` comes first, then `conf.d/*.toml` beside it in the order of their
+//! names. A later file replaces single keys; tables are merged and `[[hsm]]` sections are added.
+//! Every file is checked by itself before they are put together, because an error that names no
+//! line of a file is not repaired in seconds.
 //!
 //! ```
 //! let text = r#"
@@ -115,8 +116,8 @@ impl Config {
     ///
     /// # Errors
     ///
-    /// Fails on the first file that cannot be read, that somebody else may write to, or that says something that
-    /// cannot be meant; the error names file, line and key.
+    /// Fails on the first file that cannot be read, that somebody else may write to, or that says
+    /// something that cannot be meant; the error names file, line and key.
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
         let path = std::path::absolute(path).map_err(|source| ConfigError::Read {
             path: path.to_owned(),
@@ -147,7 +148,8 @@ impl Config {
 pub struct Listen {
     /// Masters and operators, with client certificates.
     pub api: SocketAddr,
-    /// Health and metrics, plain HTTP; on the loopback interface unless the operator says otherwise.
+    /// Health and metrics, plain HTTP; on the loopback interface unless the operator says
+    /// otherwise.
     pub ops: SocketAddr,
 }
 
@@ -187,7 +189,8 @@ pub struct Limits {
     pub connections: usize,
     /// From accepting a connection to the end of its TLS handshake.
     pub handshake_timeout: Duration,
-    /// From the first moment in which a request may come to the end of its header; also closes idle connections.
+    /// From the first moment in which a request may come to the end of its header; also closes idle
+    /// connections.
     pub header_timeout: Duration,
     /// From the end of the header to the answer.
     pub request_timeout: Duration,
@@ -260,7 +263,8 @@ pub enum ConfigError {
     },
     /// A file that belongs to neither root nor the service.
     #[error(
-        "{} belongs to user {owner}, who is neither root nor the user that runs this", .path.display()
+        "{} belongs to user {owner}, who is neither root nor the user that runs this",
+        .path.display()
     )]
     Owner {
         /// The file.

@@ -1,8 +1,9 @@
 //! Which keys are fit to be signed, whoever presents them.
 //!
-//! A key is judged by its numbers and by the exact bytes that would be signed, never by who sends it: a bad key of a
-//! trusted master is as bad for the minions as a stranger's. The form comes first and belongs to
-//! [`minion::verify::PublicKey`]; what is left are rules, each a function of its own, tried in the order of [`RULES`].
+//! A key is judged by its numbers and by the exact bytes that would be signed, never by who sends
+//! it: a bad key of a trusted master is as bad for the minions as a stranger's. The form comes
+//! first and belongs to [`minion::verify::PublicKey`]; what is left are rules, each a function of
+//! its own, tried in the order of [`RULES`].
 
 mod collision;
 mod numbers;
@@ -11,8 +12,8 @@ use minion::verify::{KeyError, KeyHash, PublicKey};
 
 /// Reads a presented key and applies every rule to it.
 ///
-/// `signing_keys` are the keys that sign; none of them is ever signed, because whoever could show such a signature
-/// would have made a signing key into a master's key.
+/// `signing_keys` are the keys that sign; none of them is ever signed, because whoever could show
+/// such a signature would have made a signing key into a master's key.
 ///
 /// # Errors
 ///
@@ -54,8 +55,9 @@ pub fn check<'a>(
 pub enum Refusal {
     /// Not of a size that Salt and HSMs agree on.
     #[error(
-        "the modulus has {bits} bits; 2048, 3072 and 4096 are signed: shorter ones can be broken, odd ones come from \
-         broken generators. Set the master's keysize and make a new key with `salt-key --gen-keys=master`"
+        "the modulus has {bits} bits; 2048, 3072 and 4096 are signed: shorter ones can be broken, \
+         odd ones come from broken generators. Set the master's keysize and make a new key with \
+         `salt-key --gen-keys=master`"
     )]
     Bits {
         /// The exact length of the modulus.
@@ -63,20 +65,20 @@ pub enum Refusal {
     },
     /// The bytes to be signed are half of a SHA-1 collision.
     #[error(
-        "the text of the key was prepared for a SHA-1 collision: another text could carry the same signature. Make a \
-         new key on the master, and find out where this one came from"
+        "the text of the key was prepared for a SHA-1 collision: another text could carry the \
+         same signature. Make a new key on the master, and find out where this one came from"
     )]
     Collision,
     /// A modulus that is no product of two odd primes.
     #[error(
-        "the modulus is even, so it is no product of two large primes and anybody can compute the private key. Make a \
-         new key with `salt-key --gen-keys=master`"
+        "the modulus is even, so it is no product of two large primes and anybody can compute the \
+         private key. Make a new key with `salt-key --gen-keys=master`"
     )]
     EvenModulus,
     /// Another public exponent than everybody's.
     #[error(
-        "the public exponent is not 65537, which Salt and OpenSSL always use; small ones make forgeries easier. Make \
-         a new key with `salt-key --gen-keys=master`"
+        "the public exponent is not 65537, which Salt and OpenSSL always use; small ones make \
+         forgeries easier. Make a new key with `salt-key --gen-keys=master`"
     )]
     Exponent,
     /// Not the one spelling of an RSA public key.
@@ -84,8 +86,8 @@ pub enum Refusal {
     Form(#[from] KeyError),
     /// The key that signs.
     #[error(
-        "this is the signing key {kid} itself; a master has a key of its own. Present the master's master.pub, not \
-         master_sign.pub"
+        "this is the signing key {kid} itself; a master has a key of its own. Present the \
+         master's master.pub, not master_sign.pub"
     )]
     SigningKey {
         /// The signing key.

@@ -1,8 +1,10 @@
-//! The service as a whole: what it stands on, in which order that comes up, and in which order it ends.
+//! The service as a whole: what it stands on, in which order that comes up, and in which order it
+//! ends.
 //!
-//! [`check`] reads everything that can be read without changing anything, so that `serve --check` and a start judge a
-//! configuration by the same code. [`Server::start`] opens the state and the sockets and starts the HSM workers; it
-//! does not wait for an HSM, since what is stored is served without one. [`Server::run`] serves until it is told to stop.
+//! [`check`] reads everything that can be read without changing anything, so that `serve --check`
+//! and a start judge a configuration by the same code. [`Server::start`] opens the state and the
+//! sockets and starts the HSM workers; it does not wait for an HSM, since what is stored is served
+//! without one. [`Server::run`] serves until it is told to stop.
 
 mod listener;
 mod readiness;
@@ -41,6 +43,8 @@ pub struct Options {
     pub executable: PathBuf,
     /// What `/metrics` shows; nothing is counted without it.
     pub metrics: Option<PrometheusHandle>,
+    /// Log in to a token even if it says that a wrong PIN was presented lately.
+    pub force_login: bool,
 }
 
 /// Where a server listens; with the ports that it got, if the configuration said 0.
@@ -122,7 +126,7 @@ impl Server {
             store: store.uuid(),
             latch: Arc::new(store.clone()),
             latch_key,
-            force_login: false,
+            force_login: options.force_login,
         };
         let pool = hsm::Pool::start(config.hsms.clone(), context);
         let service = Arc::new(Service::new(Parts {
@@ -182,9 +186,9 @@ impl Server {
         &self.store
     }
 
-    /// Serves until `shutdown` is done, then ends in good order: readiness goes down, no connection is accepted, what
-    /// is in flight is finished within the drain timeout, the HSM workers end, and the store is closed last, because
-    /// signatures that are under way are stored until then.
+    /// Serves until `shutdown` is done, then ends in good order: readiness goes down, no connection
+    /// is accepted, what is in flight is finished within the drain timeout, the HSM workers end,
+    /// and the store is closed last, because signatures that are under way are stored until then.
     pub async fn run(self, shutdown: impl Future<Output = ()>) {
         let (api, ops) = (Stop::default(), Stop::default());
         let tasks = TaskTracker::new();

@@ -1,8 +1,9 @@
 //! One request for a signature, from the presented key to the durable answer.
 //!
-//! The order is the safety: what the key is, whether the caller holds it, whether an operator accepted it, and only then
-//! the cache or the HSM. Authorization is asked for every request, also for a cached answer, and once more after a wait,
-//! so that a revocation counts from the moment it is acknowledged.
+//! The order is the safety: what the key is, whether the caller holds it, whether an operator
+//! accepted it, and only then the cache or the HSM. Authorization is asked for every request, also
+//! for a cached answer, and once more after a wait, so that a revocation counts from the moment it
+//! is acknowledged.
 
 mod answer;
 mod decide;
@@ -33,7 +34,8 @@ pub use error::{DecisionError, Error, FlightError};
 
 /// Where signatures come from.
 ///
-/// The HSM pool in the service; the trait is there so that this module can be tested without a token.
+/// The HSM pool in the service; the trait is there so that this module can be tested without a
+/// token.
 pub trait Signer: fmt::Debug + Send + Sync {
     /// Signs the key that the permit is for; the signature was verified when it comes back.
     fn sign(
@@ -112,7 +114,8 @@ impl Service {
 
     /// Answers a master that asks for the signature over its key.
     ///
-    /// Repeating the call is harmless. A caller that goes away gives up the wait, not the signature.
+    /// Repeating the call is harmless. A caller that goes away gives up the wait, not the
+    /// signature.
     ///
     /// # Errors
     ///
@@ -148,7 +151,8 @@ impl Service {
     ///
     /// # Errors
     ///
-    /// As [`put`](Self::put). A master that asks for a key that is not its own learns no more than that there is nothing.
+    /// As [`put`](Self::put). A master that asks for a key that is not its own learns no more than
+    /// that there is nothing.
     pub async fn get(&self, peer: &Peer, lookup: &Lookup) -> Result<Arc<Ready>, Error> {
         let (name, stored) = {
             let state = self.parts.store.state();
@@ -181,7 +185,8 @@ impl Service {
         self.cache.close().await;
     }
 
-    /// The presented key; a text that was admitted before is known by its hash and not parsed again.
+    /// The presented key; a text that was admitted before is known by its hash and not parsed
+    /// again.
     fn recognise(&self, request: &Request) -> Result<Arc<PublicKey>, Error> {
         let text = request.public_key.as_bytes();
         let signed = text.strip_suffix(b"\n").unwrap_or(text);
@@ -238,7 +243,8 @@ impl Service {
         )
     }
 
-    /// The permit; none while the key waits for an operator. A key that is new is recorded for them.
+    /// The permit; none while the key waits for an operator. A key that is new is recorded for
+    /// them.
     async fn admit(
         &self,
         peer: &Peer,
@@ -342,7 +348,9 @@ fn signed(new: bool, ready: Arc<Ready>) -> Answer {
     Answer::Signed { new, ready }
 }
 
-/// Counts signatures that were handed out, by where they came from; SHA-1 among them is what to move away from.
+/// Counts signatures that were handed out, by where they came from; SHA-1 among them is what to
+/// move away from.
 const SIGNATURES: &str = "mastersign_signatures_total";
-/// An operator's decisions about a master may overtake its request; so many in a row do not happen by themselves.
+/// An operator's decisions about a master may overtake its request; so many in a row do not happen
+/// by themselves.
 const ATTEMPTS: usize = 3;

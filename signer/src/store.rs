@@ -1,17 +1,19 @@
 //! What the service has to remember, and the only ways to change it.
 //!
-//! Each way is a named operation, written once and above the [`Backend`]: what has to hold, which rows change, what the
-//! audit log says. A database that knew the rules would have them once per database.
+//! Each way is a named operation, written once and above the [`Backend`]: what has to hold, which
+//! rows change, what the audit log says. A database that knew the rules would have them once per
+//! database.
 //!
 //! ```text
 //! operation   decides on the state in memory: an answer, or a change
 //! → committer  chains the audit records of all that wait, one transaction for them together
 //! → backend    applies it whole or not at all: memory, SQLite
-//! → state      the memory changes when the transaction is durable, and then the callers are answered
+//! → state      the memory changes when the transaction is durable; then the callers are answered
 //! ```
 //!
-//! Opening reads the way back ([`Store::open`]): the audit chain must hold, and what the chain, an operator's signature
-//! or a signing key does not vouch for is kept out of service and reported, never dropped and never repaired silently.
+//! Opening reads the way back ([`Store::open`]): the audit chain must hold, and what the chain, an
+//! operator's signature or a signing key does not vouch for is kept out of service and reported,
+//! never dropped and never repaired silently.
 
 pub mod backend;
 mod change;
@@ -84,13 +86,13 @@ struct Inner {
 impl Store {
     /// Loads the state, or begins a new store in an empty database, and starts to take operations.
     ///
-    /// Rows that were altered do not stop it: they are kept out of service, reported in [`State::quarantined`] and
-    /// logged. It runs on the current tokio runtime.
+    /// Rows that were altered do not stop it: they are kept out of service, reported in
+    /// [`State::quarantined`] and logged. It runs on the current tokio runtime.
     ///
     /// # Errors
     ///
-    /// Fails if the database cannot be read, if a newer program wrote it, or if the audit chain is broken. The second
-    /// and third want a person.
+    /// Fails if the database cannot be read, if a newer program wrote it, or if the audit chain is
+    /// broken. The second and third want a person.
     pub async fn open(
         backend: Arc<dyn Backend>,
         operators: Arc<OperatorsCa>,
@@ -135,8 +137,8 @@ impl Store {
         self.inner.uuid
     }
 
-    /// The state as it was committed last. It must not be held over an `await`: changes wait for it.
-    #[must_use]
+    /// The state as it was committed last. It must not be held over an `await`: changes wait for
+    /// it.
     pub fn state(&self) -> RwLockReadGuard<'_, State> {
         let state = self.inner.state.read();
         state.unwrap_or_else(PoisonError::into_inner)
@@ -169,12 +171,14 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// Says why the decision does not fit; [`DecideError::Conflict`] tells the generation to sign for.
+    /// Says why the decision does not fit; [`DecideError::Conflict`] tells the generation to sign
+    /// for.
     pub async fn decide(&self, decision: CheckedStatement) -> Result<Arc<Master>, DecideError> {
         self.run(Decide::from(decision)).await
     }
 
-    /// Takes the key that the HSM holds: the first becomes the active one, the same again changes nothing.
+    /// Takes the key that the HSM holds: the first becomes the active one, the same again changes
+    /// nothing.
     ///
     /// # Errors
     ///
@@ -184,12 +188,13 @@ impl Store {
         self.run(AddSigningKey { key }).await
     }
 
-    /// Stores a signature that was just made and verified. If there is one already, that one wins and is returned.
+    /// Stores a signature that was just made and verified. If there is one already, that one wins
+    /// and is returned.
     ///
     /// # Errors
     ///
-    /// Refuses if an operator decided about the master meanwhile, or if the signing key is not the active one; the
-    /// signature must not be served then.
+    /// Refuses if an operator decided about the master meanwhile, or if the signing key is not the
+    /// active one; the signature must not be served then.
     pub async fn publish(
         &self,
         publication: Publication,
@@ -243,8 +248,8 @@ impl Store {
         }
     }
 
-    /// Asks an operation, first here for an answer that needs no change. A caller that is cancelled gives up the wait,
-    /// not the work.
+    /// Asks an operation, first here for an answer that needs no change. A caller that is cancelled
+    /// gives up the wait, not the work.
     async fn run<O: Operation>(&self, operation: O) -> Result<O::Output, O::Error> {
         if let Some(answer) = self.peek(&operation) {
             return answer;
@@ -317,8 +322,8 @@ pub enum Error {
     },
     /// Somebody else wrote to the database.
     #[error(
-        "the database was changed by somebody else than this service; restart it, so that it loads and checks the whole \
-         state again"
+        "the database was changed by somebody else than this service; restart it, so that it \
+         loads and checks the whole state again"
     )]
     Conflict,
     /// A value that has no JSON form.
@@ -363,8 +368,8 @@ impl From<backend::Error> for Error {
     }
 }
 
-/// Operations that may wait for the committer; a caller beyond waits to be let in. Each has a request behind it, and
-/// those are bounded by the server's limit of connections.
+/// Operations that may wait for the committer; a caller beyond waits to be let in. Each has a
+/// request behind it, and those are bounded by the server's limit of connections.
 const QUEUE: usize = 1024;
 
 /// Counts keys of masters that showed more of them than are listed.

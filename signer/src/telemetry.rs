@@ -1,9 +1,10 @@
 //! What the service says about itself while it runs: log lines and numbers.
 //!
-//! Both go through process-wide registries, because the libraries that report through them know no other way; they are
-//! set up in one place each, by the commands that run for long. Neither carries a secret: what holds one has no
-//! `Display`, and keys and certificates appear as fingerprints. Text from a peer is written through [`Escaped`], so
-//! that no line of a log can be forged and no terminal be steered by who sent it.
+//! Both go through process-wide registries, because the libraries that report through them know no
+//! other way; they are set up in one place each, by the commands that run for long. Neither carries
+//! a secret: what holds one has no `Display`, and keys and certificates appear as fingerprints.
+//! Text from a peer is written through [`Escaped`], so that no line of a log can be forged and no
+//! terminal be steered by who sent it.
 
 use std::fmt;
 use std::io::{self, IsTerminal};
@@ -70,7 +71,8 @@ pub enum TelemetryError {
     Metrics(#[source] BuildError),
 }
 
-/// Text from somebody else, with control characters and what hides or reorders text written as `\u{..}`.
+/// Text from somebody else, with control characters and what hides or reorders text written as
+/// `\u{..}`.
 #[derive(Clone, Copy, Debug)]
 pub struct Escaped<'a>(pub &'a str);
 

@@ -1,11 +1,13 @@
 //! The edge of the service: who may speak to it at all.
 //!
-//! TLS 1.3 with a client certificate, and nothing that lets a client come back without showing it again: a resumed
-//! session skips the verifier, so there are no tickets and no session storage. Clients call rarely and a handshake
-//! costs two milliseconds; a revoked one that is let in would cost more.
+//! TLS 1.3 with a client certificate, and nothing that lets a client come back without showing it
+//! again: a resumed session skips the verifier, so there are no tickets and no session storage.
+//! Clients call rarely and a handshake costs two milliseconds; a revoked one that is let in would
+//! cost more.
 //!
-//! There are two authorities because the masters' one may be used online by this service. Operators are certified by
-//! another one that it does not hold, so whoever takes the service cannot make himself an admin.
+//! There are two authorities because the masters' one may be used online by this service. Operators
+//! are certified by another one that it does not hold, so whoever takes the service cannot make
+//! himself an admin.
 
 pub mod peer;
 mod pem;
@@ -42,8 +44,8 @@ impl ServerTls {
     ///
     /// # Errors
     ///
-    /// Fails if a file cannot be read or does not hold what it should, if the certificate has ended or is not the
-    /// key's, or if one authority would vouch for masters and operators.
+    /// Fails if a file cannot be read or does not hold what it should, if the certificate has ended
+    /// or is not the key's, or if one authority would vouch for masters and operators.
     pub fn load(files: &config::Tls, now: Timestamp) -> Result<Self, TlsError> {
         let chain = pem::certificates(&files.certificate)?;
         let key = pem::private_key(&files.key)?;
@@ -85,7 +87,8 @@ impl ServerTls {
     }
 }
 
-/// Makes aws-lc-rs the provider of everything in this process that does not name one, such as the HTTP client.
+/// Makes aws-lc-rs the provider of everything in this process that does not name one, such as the
+/// HTTP client.
 ///
 /// A second call changes nothing.
 pub fn install_provider() {

@@ -4,8 +4,21 @@
 //! the machine but installed programs: every token, certificate, configuration and port is made for
 //! one test and goes with it.
 //!
-//! - [`process`]: child processes that cannot outlive the test, and their output as events
+//! - [`token`]: a PKCS#11 token of its own for each test; [`counts`]: what reached it
+//! - [`pki`]: certificates; [`people`]: who shows them
+//! - [`service`]: the signing service; [`pool`]: its HSM workers alone
 //! - [`salt`]: real masters and minions, of three Salt versions
+//! - [`search`]: is there a private key in what was written?
+//! - [`process`]: child processes that cannot outlive the test, and their output as events
+//! - [`binaries`]: the programs under test
+//!
+//! `make test` runs everything. One test, for example:
+//!
+//! ```text
+//! cargo test -p softhsm-tests --test it -- salt_3008
+//! ```
+//!
+//! `PKCS11_MODULE` names another module than SoftHSM2's.
 #![forbid(unsafe_code)]
 #![expect(
     clippy::disallowed_methods,
@@ -23,7 +36,7 @@ pub mod search;
 pub mod service;
 pub mod token;
 
-/// How often a test whose name begins with `soak` repeats itself: once, or `SOFTHSM_TESTS_ROUNDS`
+/// How often the tests that `make soak` runs repeat themselves: once, or `SOFTHSM_TESTS_ROUNDS`
 /// times.
 ///
 /// # Panics

@@ -1,9 +1,10 @@
 //! What the machines around the service ask it: does it live, can it serve, what did it count.
 //!
-//! On a listener of its own, plain HTTP and on the loopback interface unless configured otherwise. `/livez` depends on
-//! nothing, or a supervisor would kill a service that can still serve what is stored. `/readyz` never signs: it repeats
-//! what the last trial signature showed. Without an HSM the service is degraded and not down, since signatures that
-//! exist are served; it is down only when its state cannot be read, or when it is stopping.
+//! On a listener of its own, plain HTTP and on the loopback interface unless configured otherwise.
+//! `/livez` depends on nothing, or a supervisor would kill a service that can still serve what is
+//! stored. `/readyz` never signs: it repeats what the last trial signature showed. Without an HSM
+//! the service is degraded and not down, since signatures that exist are served; it is down only
+//! when its state cannot be read, or when it is stopping.
 
 use std::fmt;
 use std::sync::Arc;
@@ -172,7 +173,8 @@ fn measure(facts: &Facts) {
     }
 }
 
-/// Numbers beyond 2³² are counted by nobody here, except for times: they keep whole seconds until 2106.
+/// Numbers beyond 2³² are counted by nobody here, except for times: they keep whole seconds until
+/// 2106.
 fn float(number: impl TryInto<u32>) -> f64 {
     number.try_into().map_or(f64::INFINITY, f64::from)
 }

@@ -1,12 +1,12 @@
 //! What a caller is told when something is refused: `application/problem+json` (RFC 9457).
 //!
-//! This is the only place where a reason becomes a status. Handlers say which [`Kind`] of refusal it is; status, title
-//! and whether a repeat can help hang on the kind, so that two handlers cannot answer the same reason differently.
-//! `type` is `urn:mastersign:problem:<code>`: a name, not a link, since it must stay what it is after the documents
-//! about it moved.
+//! This is the only place where a reason becomes a status. Handlers say which [`Kind`] of refusal
+//! it is; status, title and whether a repeat can help hang on the kind, so that two handlers cannot
+//! answer the same reason differently. `type` is `urn:mastersign:problem:<code>`: a name, not a
+//! link, since it must stay what it is after the documents about it moved.
 //!
-//! What is told and what is logged are two things. The chain of causes goes to the log next to the request's id, the
-//! caller gets the id and a sentence of ours.
+//! What is told and what is logged are two things. The chain of causes goes to the log next to the
+//! request's id, the caller gets the id and a sentence of ours.
 
 use std::error::Error;
 use std::fmt;
@@ -20,7 +20,8 @@ use uuid::Uuid;
 
 /// Why a request is refused.
 ///
-/// Alphabetical within a status; the codes are part of the interface and never change their meaning.
+/// Alphabetical within a status; the codes are part of the interface and never change their
+/// meaning.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Kind {
     /// The request is not one: JSON, a path or a query that cannot be read.
@@ -210,7 +211,8 @@ impl Kind {
 
 /// One refusal: what the caller is told, and the cause that is only logged.
 ///
-/// As a response it carries itself along, and the server adds the request's id and logs the cause, see [`Self::render`].
+/// As a response it carries itself along, and the server adds the request's id and logs the cause,
+/// see [`Self::render`].
 #[derive(Clone, Debug)]
 pub struct Problem {
     kind: Kind,
@@ -304,7 +306,8 @@ impl Problem {
         response
     }
 
-    /// Spreads the repeats of many callers who failed in the same moment; a random id is random enough for that.
+    /// Spreads the repeats of many callers who failed in the same moment; a random id is random
+    /// enough for that.
     fn seconds(&self, request: Option<Uuid>) -> u64 {
         let after = self.retry_after.unwrap_or(RETRY_AFTER).as_secs().max(1);
         let spread = request.map_or(0, |id| id.as_u64_pair().1);

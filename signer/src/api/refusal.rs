@@ -1,7 +1,7 @@
 //! Which [`Kind`] of refusal each error of the use case is, and what the caller is told.
 //!
-//! The sentences are the errors' own, as far as they are about the caller's request; causes inside the service go to the
-//! log only.
+//! The sentences are the errors' own, as far as they are about the caller's request; causes inside
+//! the service go to the log only.
 
 use minion::verify::KeyError;
 
@@ -29,7 +29,8 @@ impl From<Error> for Problem {
             ),
             Error::NotAMaster => Self::new(
                 Kind::Forbidden,
-                "only masters have keys signed: use a client certificate for mastersign:master:<id>",
+                "only masters have keys signed: use a client certificate for \
+                 mastersign:master:<id>",
             ),
             Error::NotAReader => Self::new(
                 Kind::Forbidden,
@@ -37,7 +38,8 @@ impl From<Error> for Problem {
             ),
             Error::NotSigned => Self::new(
                 Kind::NotFound,
-                "no signature was made with this key and algorithm; the master gets its signature by PUT",
+                "no signature was made with this key and algorithm; the master gets its signature \
+                 by PUT",
             ),
             Error::OtherHash { .. } => Self::new(
                 Kind::Unprocessable,

@@ -108,7 +108,8 @@ fn pending(key: &PublicKey) -> Response {
         "status": "pending",
         "public_key_sha256": hash,
         "fingerprints": keys::fingerprints(key),
-        "detail": "an operator has to accept this key: compare the fingerprint, then run `mastersign masters accept`",
+        "detail": "an operator has to accept this key: compare the fingerprint, then run \
+         `mastersign masters accept`",
     });
     let retry = [(header::RETRY_AFTER, "30")];
     (StatusCode::ACCEPTED, retry, axum::Json(body)).into_response()

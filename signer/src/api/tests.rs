@@ -1,4 +1,5 @@
-//! The API in memory: the real router, service, store and checks; only the token is a key in software.
+//! The API in memory: the real router, service, store and checks; only the token is a key in
+//! software.
 
 mod by_hand;
 mod decide;

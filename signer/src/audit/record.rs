@@ -1,8 +1,8 @@
 //! One line of the audit log, and the exact bytes that stand for it.
 //!
-//! The bytes are JSON with the fields in a fixed order, and they are stored just as they were hashed: nothing is ever
-//! encoded again to find out what a hash was made of. Reading is strict for the same reason, a text that we would
-//! have written differently is refused.
+//! The bytes are JSON with the fields in a fixed order, and they are stored just as they were
+//! hashed: nothing is ever encoded again to find out what a hash was made of. Reading is strict for
+//! the same reason, a text that we would have written differently is refused.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -32,7 +32,8 @@ pub struct Record {
     pub subject: String,
     /// More about it: `master`, `key`, `generation`, `statement`, and so on.
     pub detail: BTreeMap<String, String>,
-    /// Each row that was written, by its name in the store, with the SHA-256 of its value; none for a removed row.
+    /// Each row that was written, by its name in the store, with the SHA-256 of its value; none for
+    /// a removed row.
     pub writes: BTreeMap<String, Option<Digest>>,
 }
 
@@ -41,7 +42,8 @@ impl Record {
     ///
     /// # Errors
     ///
-    /// Fails if the bytes are not what [`to_bytes`](Self::to_bytes) writes for the record that they seem to be.
+    /// Fails if the bytes are not what [`to_bytes`](Self::to_bytes) writes for the record that they
+    /// seem to be.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, ReadError> {
         let record: Self = serde_json::from_slice(bytes).map_err(|_| ReadError::Malformed)?;
         if record.v > VERSION {
@@ -120,7 +122,8 @@ impl Event {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Actor {
-    /// The identity of the certificate, `mastersign:admin:ada`, or `mastersign:service` for the service itself.
+    /// The identity of the certificate, `mastersign:admin:ada`, or `mastersign:service` for the
+    /// service itself.
     pub identity: String,
     /// SHA-256 of the certificate's DER encoding, where there was a certificate.
     #[serde(with = "optional_hex")]
@@ -146,7 +149,8 @@ pub enum Action {
     KeyAccepted,
     /// A master showed a further key; it is listed for the operator and never signed as it is.
     KeyDenied,
-    /// A master showed its first key, or one after the earlier ones were rejected or revoked; it waits.
+    /// A master showed its first key, or one after the earlier ones were rejected or revoked; it
+    /// waits.
     KeyPresented,
     /// An operator rejected a key.
     KeyRejected,
@@ -327,7 +331,13 @@ mod tests {
         let zero = "0".repeat(64);
         let seven = "07".repeat(32);
         let expected = format!(
-            r#"{{"v":1,"seq":2,"prev":"{zero}","time":"2026-11-22T02:25:06Z","actor":{{"identity":"mastersign:admin:ada","certificate":"{seven}"}},"action":"key-accepted","subject":"m1","detail":{{"generation":"1"}},"writes":{{"key/a":"{zero}","key/b":null}}}}"#
+            "{}{}{}{}",
+            format_args!(r#"{{"v":1,"seq":2,"prev":"{zero}","time":"2026-11-22T02:25:06Z","#),
+            format_args!(
+                r#""actor":{{"identity":"mastersign:admin:ada","certificate":"{seven}"}},"#
+            ),
+            r#""action":"key-accepted","subject":"m1","detail":{"generation":"1"},"#,
+            format_args!(r#""writes":{{"key/a":"{zero}","key/b":null}}}}"#),
         );
         let bytes = record().to_bytes().unwrap();
         assert_eq!(String::from_utf8(bytes.clone()).unwrap(), expected);

@@ -1,7 +1,8 @@
 //! The identity that a certificate carries.
 //!
-//! This only reads. Whether a CA of ours vouches for the certificate is asked elsewhere, and the answer here is worth
-//! nothing before that. Any second URI is refused, ours or not: two places that may say who somebody is are two answers.
+//! This only reads. Whether a CA of ours vouches for the certificate is asked elsewhere, and the
+//! answer here is worth nothing before that. Any second URI is refused, ours or not: two places
+//! that may say who somebody is are two answers.
 
 use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::{FromDer, X509Certificate};
@@ -9,7 +10,8 @@ use x509_parser::prelude::{FromDer, X509Certificate};
 use super::{Identity, IdentityError};
 
 impl Identity {
-    /// Reads the identity from a certificate in DER: the only URI among its subject alternative names.
+    /// Reads the identity from a certificate in DER: the only URI among its subject alternative
+    /// names.
     ///
     /// # Errors
     ///
@@ -52,7 +54,8 @@ pub enum CertificateError {
     Malformed,
     /// No URI among the subject alternative names.
     #[error(
-        "the certificate has no URI among its alternative names, so it names nobody; the common name is never read"
+        "the certificate has no URI among its alternative names, so it names nobody; the common \
+         name is never read"
     )]
     NoIdentity,
     /// More than one URI.

@@ -1,10 +1,12 @@
 //! A statement that an admin really made.
 //!
-//! The type is the proof of the check: what takes a [`CheckedStatement`] need not, and cannot forget to, check again.
+//! The type is the proof of the check: what takes a [`CheckedStatement`] need not, and cannot
+//! forget to, check again.
 
 use super::{SignedStatement, Statement};
 
-/// A statement whose signature, certificate and signer were checked by [`OperatorsCa`](super::OperatorsCa).
+/// A statement whose signature, certificate and signer were checked by
+/// [`OperatorsCa`](super::OperatorsCa).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CheckedStatement {
     statement: Statement,

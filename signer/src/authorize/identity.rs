@@ -1,8 +1,8 @@
 //! Who a client certificate belongs to.
 //!
-//! Exactly one URI in the certificate's subject alternative names says it: `mastersign:master:<id>` or
-//! `mastersign:{admin,auditor,metrics}:<name>`. The common name is never read: tools fill it in by habit, and
-//! two places that may say who somebody is are two answers.
+//! Exactly one URI in the certificate's subject alternative names says it: `mastersign:master:<id>`
+//! or `mastersign:{admin,auditor,metrics}:<name>`. The common name is never read: tools fill it in
+//! by habit, and two places that may say who somebody is are two answers.
 
 use std::fmt;
 use std::str::FromStr;

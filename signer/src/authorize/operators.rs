@@ -1,7 +1,8 @@
 //! The operators' CA, and the check of what its admins signed.
 //!
-//! A statement is judged at the time that it names, because it must go on counting when the certificate has run out:
-//! accepted masters do not become unaccepted because an admin renewed a certificate. So nothing here asks for the time.
+//! A statement is judged at the time that it names, because it must go on counting when the
+//! certificate has run out: accepted masters do not become unaccepted because an admin renewed a
+//! certificate. So nothing here asks for the time.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -25,7 +26,8 @@ use crate::clock::Timestamp;
 
 /// The certificate authority whose admins decide about masters.
 ///
-/// It remembers the certificates that it found good, since an HSM worker asks about the same few for every signature.
+/// It remembers the certificates that it found good, since an HSM worker asks about the same few
+/// for every signature.
 pub struct OperatorsCa {
     anchors: Vec<TrustAnchor<'static>>,
     known: Mutex<HashMap<String, Arc<AdminCertificate>>>,
@@ -55,11 +57,13 @@ impl OperatorsCa {
         })
     }
 
-    /// Checks that an admin under this CA signed the statement, with a certificate that was valid at its time.
+    /// Checks that an admin under this CA signed the statement, with a certificate that was valid
+    /// at its time.
     ///
     /// # Errors
     ///
-    /// Says what is wrong with the text, the certificate or the signature; none is worth a retry with the same bytes.
+    /// Says what is wrong with the text, the certificate or the signature; none is worth a retry
+    /// with the same bytes.
     pub fn check(&self, signed: &SignedStatement) -> Result<CheckedStatement, StatementError> {
         let statement: Statement = signed.statement.parse()?;
         let admin = self.admin_certificate(&signed.certificate, statement.time)?;
@@ -159,8 +163,8 @@ pub enum OperatorsCaError {
 
 /// A certificate of an admin that chains to the CA at any time between its two dates.
 ///
-/// Between them the answer cannot change: the chain is one certificate below the trust anchor, an anchor has no dates,
-/// and nothing but the dates depends on the time.
+/// Between them the answer cannot change: the chain is one certificate below the trust anchor, an
+/// anchor has no dates, and nothing but the dates depends on the time.
 struct AdminCertificate {
     der: CertificateDer<'static>,
     hash: [u8; 32],
@@ -247,10 +251,12 @@ fn chain_reason(error: &webpki::Error, time: Timestamp) -> String {
     }
 }
 
-/// Installations have a handful of admins; when a flood of others pushes them out, they are checked again.
+/// Installations have a handful of admins; when a flood of others pushes them out, they are checked
+/// again.
 const KNOWN_CERTIFICATES: usize = 64;
 
-/// id-kp-clientAuth, 1.3.6.1.5.5.7.3.2 (RFC 5280, section 4.2.1.12), as the content octets of its DER encoding.
+/// id-kp-clientAuth, 1.3.6.1.5.5.7.3.2 (RFC 5280, section 4.2.1.12), as the content octets of its
+/// DER encoding.
 const CLIENT_AUTH: &[u8] = &[0x2b, 0x06, 0x01, 0x05, 0x05, 0x07, 0x03, 0x02];
 
 #[cfg(test)]

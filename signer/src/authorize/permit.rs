@@ -1,7 +1,8 @@
 //! The right to have one key signed once.
 //!
-//! The decision takes what is known as arguments and asks nobody, so it can be tested as a table. It reads the master's
-//! state *and* checks the operator's signature: the state alone could have been written by whoever took the database.
+//! The decision takes what is known as arguments and asks nobody, so it can be tested as a table.
+//! It reads the master's state *and* checks the operator's signature: the state alone could have
+//! been written by whoever took the database.
 
 use std::sync::Arc;
 
@@ -26,6 +27,15 @@ use crate::store::{KeyRecord, Master, Status};
 /// ```
 ///
 /// It is good for one signature:
+///
+/// ```
+/// # fn sign(permit: signer::authorize::Permit) {}
+/// fn once(permit: signer::authorize::Permit) {
+///     sign(permit);
+/// }
+/// ```
+///
+/// and not for two:
 ///
 /// ```compile_fail,E0382
 /// # fn sign(permit: signer::authorize::Permit) {}
@@ -76,7 +86,8 @@ impl Permit {
     }
 }
 
-/// Decides whether `caller` may have `key` signed, given what is known of the master that it claims to be.
+/// Decides whether `caller` may have `key` signed, given what is known of the master that it claims
+/// to be.
 ///
 /// # Errors
 ///
@@ -140,8 +151,8 @@ pub fn standing(master: &Master, key: KeyHash) -> Result<&KeyRecord, Denied> {
 /// Why a key is not signed for this caller.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Denied {
-    /// The state says accepted, but no operator's signature bears it out: the database was tampered with, or the
-    /// operators' CA was exchanged.
+    /// The state says accepted, but no operator's signature bears it out: the database was tampered
+    /// with, or the operators' CA was exchanged.
     #[error("the key is marked as accepted, but no admin's signature bears that out")]
     AcceptanceInvalid(#[source] StatementError),
     /// The caller is not the master that the key is for.
@@ -157,7 +168,8 @@ pub enum Denied {
     Pending,
     /// The key's row in the database was altered; an operator has to decide anew.
     #[error(
-        "what is stored about this key was altered, so it does not count until an operator decides anew"
+        "what is stored about this key was altered, so it does not count until an operator \
+         decides anew"
     )]
     Quarantined,
     /// An operator said no.

@@ -1,7 +1,8 @@
 //! Proof that whoever asks for a signature over a master's public key holds the private one.
 //!
-//! The proof names the store, the caller's TLS key, the master and the time, so it needs no challenge, any replica can
-//! check it, and it is of no use to anybody else. Seen again under the same TLS key it asks for what was asked before.
+//! The proof names the store, the caller's TLS key, the master and the time, so it needs no
+//! challenge, any replica can check it, and it is of no use to anybody else. Seen again under the
+//! same TLS key it asks for what was asked before.
 
 use std::fmt;
 use std::time::Duration;
@@ -44,9 +45,10 @@ impl Purpose {
 
 /// The content of a proof.
 ///
-/// As text: `mastersign-proof-v1`, purpose, store uuid, SHA-256 of the TLS client key's `SubjectPublicKeyInfo`, key sha256,
-/// master id and UTC time, each line ended by LF. The signature is RSA PKCS#1 v1.5 with SHA-256 by the master's private
-/// key: a hash that Salt never signs with, over a form that Salt never signs.
+/// As text: `mastersign-proof-v1`, purpose, store uuid, SHA-256 of the TLS client key's
+/// `SubjectPublicKeyInfo`, key sha256, master id and UTC time, each line ended by LF. The signature
+/// is RSA PKCS#1 v1.5 with SHA-256 by the master's private key: a hash that Salt never signs with,
+/// over a form that Salt never signs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Proof {
     /// What the proof is for.
@@ -80,7 +82,8 @@ impl Proof {
     ///
     /// # Errors
     ///
-    /// [`ProofError::Skewed`] can be mended by setting a clock, [`ProofError::Signature`] by signing the right text.
+    /// [`ProofError::Skewed`] can be mended by setting a clock, [`ProofError::Signature`] by
+    /// signing the right text.
     pub fn verify(
         &self,
         key: &PublicKey,
@@ -129,7 +132,8 @@ impl fmt::Display for Proof {
 pub enum ProofError {
     /// The signature is not the master key's over the text that this request calls for.
     #[error(
-        "the proof is not a signature by this key (RSA PKCS#1 v1.5, SHA-256) over the text that this request calls for"
+        "the proof is not a signature by this key (RSA PKCS#1 v1.5, SHA-256) over the text that \
+         this request calls for"
     )]
     Signature {
         /// The text that had to be signed.
@@ -137,8 +141,8 @@ pub enum ProofError {
     },
     /// The proof is too old or from the future.
     #[error(
-        "the proof's time is {} seconds {direction} the service's clock, which says {ours}; at most {} are allowed: \
-         synchronise the clocks",
+        "the proof's time is {} seconds {direction} the service's clock, which says {ours}; at \
+         most {} are allowed: synchronise the clocks",
         skew.as_secs(),
         Proof::TOLERANCE.as_secs()
     )]

@@ -1,7 +1,8 @@
 //! An operator's decision about one key of one master, signed by the operator.
 //!
-//! The decision is a text of seven lines under the operator's own key, so that neither a row in the database nor a
-//! captured web process can make one. The service and the HSM worker check it with the same function.
+//! The decision is a text of seven lines under the operator's own key, so that neither a row in the
+//! database nor a captured web process can make one. The service and the HSM worker check it with
+//! the same function.
 
 mod sign;
 
@@ -42,8 +43,8 @@ impl Verb {
 
 /// The content of a decision.
 ///
-/// As text: `mastersign-statement-v1`, verb, store uuid, master id, key sha256 (`*` in a revocation of the whole id),
-/// generation and UTC time, each line ended by LF.
+/// As text: `mastersign-statement-v1`, verb, store uuid, master id, key sha256 (`*` in a revocation
+/// of the whole id), generation and UTC time, each line ended by LF.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Statement {
     /// The decision.
@@ -54,7 +55,8 @@ pub struct Statement {
     pub master: MasterId,
     /// The key; none only in a revocation of the whole id.
     pub key: Option<KeyHash>,
-    /// One more than the number of decisions taken about this id before, so that an old decision cannot come back.
+    /// One more than the number of decisions taken about this id before, so that an old decision
+    /// cannot come back.
     pub generation: u64,
     /// When the operator signed.
     pub time: Timestamp,
@@ -131,7 +133,8 @@ impl FromStr for Statement {
 pub struct SignedStatement {
     /// The exact text of the [`Statement`].
     pub statement: String,
-    /// ECDSA P-256 with SHA-256 over the text, ASN.1 DER (RFC 3279, section 2.2.3), in standard base64.
+    /// ECDSA P-256 with SHA-256 over the text, ASN.1 DER (RFC 3279, section 2.2.3), in standard
+    /// base64.
     pub signature: String,
     /// The operator's certificate in PEM.
     pub certificate: String,

@@ -1,7 +1,8 @@
 //! `mastersign serve`: the signing service until it is told to stop.
 //!
-//! The first SIGTERM or SIGINT lets it finish what is in flight, the second one ends it at once. Ending at any moment is
-//! safe, since an answer leaves only after its transaction is on the disk; it is only less polite.
+//! The first SIGTERM or SIGINT lets it finish what is in flight, the second one ends it at once.
+//! Ending at any moment is safe, since an answer leaves only after its transaction is on the disk;
+//! it is only less polite.
 
 use std::io;
 use std::process::ExitCode;
@@ -26,6 +27,11 @@ pub struct Arguments {
     /// Which log lines are written, like "info,signer=debug"; replaces `log.filter`
     #[arg(long = "log", env = "MASTERSIGN_LOG", value_name = "FILTER")]
     log: Option<String>,
+
+    /// Log in even if a token says that a wrong PIN was presented lately; one more wrong PIN may
+    /// lock the token
+    #[arg(long)]
+    force_login: bool,
 
     /// Read the configuration and every file it names, say whether it can be used, and end
     #[arg(long)]
@@ -56,6 +62,7 @@ pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let options = Options {
         executable: std::env::current_exe().context("cannot tell which program this is")?,
         metrics: Some(telemetry::metrics()?),
+        force_login: arguments.force_login,
     };
     tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -115,7 +122,8 @@ impl Signals {
     }
 }
 
-/// PINs pass through this process: its memory is neither dumped nor readable by others of the same user.
+/// PINs pass through this process: its memory is neither dumped nor readable by others of the same
+/// user.
 fn harden() -> nix::Result<()> {
     prctl::set_dumpable(false)?;
     setrlimit(Resource::RLIMIT_CORE, 0, 0)

@@ -1,6 +1,7 @@
 //! Which files make up a configuration, and whether they are the operator's.
 //!
-//! A configuration names the module that is loaded next to the PIN, so whoever may write it owns the signing key.
+//! A configuration names the module that is loaded next to the PIN, so whoever may write it owns
+//! the signing key.
 
 use std::fs::{self, File};
 use std::io::{self, Read};
@@ -80,5 +81,6 @@ fn bounded(file: File) -> io::Result<String> {
     }
 }
 
-/// A configuration of every HSM that exists is shorter; a device file that is named by mistake is not.
+/// A configuration of every HSM that exists is shorter; a device file that is named by mistake is
+/// not.
 const MAX_BYTES: u64 = 1 << 20;

@@ -1,6 +1,7 @@
 //! A file as it stands, before defaults: every key may be missing, no unknown one is passed over.
 //!
-//! Values are checked while they are read and not afterwards, since only then the error knows the line.
+//! Values are checked while they are read and not afterwards, since only then the error knows the
+//! line.
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -236,7 +237,8 @@ impl<'de> Deserialize<'de> for Filter {
         match tracing_subscriber::EnvFilter::try_new(&text) {
             Ok(_) => Ok(Self(text)),
             Err(_) => Err(D::Error::custom(
-                "a filter is a level or module=level, separated by commas, like \"info,signer=debug\"",
+                "a filter is a level or module=level, separated by commas, \
+                 like \"info,signer=debug\"",
             )),
         }
     }

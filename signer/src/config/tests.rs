@@ -103,13 +103,17 @@ fn defaults_are_filled_in_and_paths_are_absolute() {
 #[test]
 fn a_later_file_replaces_single_keys_and_adds_hsms() {
     let files = Files::new(&format!(
-        "{TLS}[limits]\nconnections = 7\nheader_timeout = \"1s\"\n[signing.masters]\na = \"PKCS1v15-SHA224\"\n{HSM}"
+        "{TLS}[limits]\nconnections = 7\nheader_timeout = \"1s\"\n\
+         [signing.masters]\na = \"PKCS1v15-SHA224\"\n{HSM}"
     ));
     files.write("conf.d/20-b.toml", "[limits]\nheader_timeout = \"3s\"\n");
     let second = HSM.replace("rack-1", "rack-2");
     files.write(
         "conf.d/10-a.toml",
-        &format!("[limits]\nheader_timeout = \"2s\"\n[signing.masters]\nb = \"PKCS1v15-SHA224\"\n{second}"),
+        &format!(
+            "[limits]\nheader_timeout = \"2s\"\n\
+             [signing.masters]\nb = \"PKCS1v15-SHA224\"\n{second}"
+        ),
     );
     files.write("conf.d/30-ignored.toml.bak", "nonsense");
     let config = files.load().unwrap();

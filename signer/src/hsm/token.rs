@@ -43,6 +43,8 @@ pub struct Module {
     /// Leaked: unloading a vendor's library under its own threads and exit handlers crashes.
     pkcs11: &'static Pkcs11,
     raw: Option<Raw>,
+    /// Whether this load initialised it; if something else did, it is not ours to finalise.
+    ours: bool,
 }
 
 impl Module {
@@ -65,11 +67,13 @@ impl Module {
         };
         let pkcs11 = Pkcs11::new(&config.path).map_err(|error| failed(error.into()))?;
         let pkcs11: &'static Pkcs11 = Box::leak(Box::new(pkcs11));
-        match raw::initialize(pkcs11, init_args) {
-            Ok(()) | Err(CryptokiError::Pkcs11(RvError::CryptokiAlreadyInitialized, _)) => {}
+        let ours = match raw::initialize(pkcs11, init_args) {
+            Ok(()) => true,
+            Err(CryptokiError::Pkcs11(RvError::CryptokiAlreadyInitialized, _)) => false,
             Err(error) => return Err(error.into()),
-        }
+        };
         Ok(Self {
+            ours,
             raw: Raw::new(&config.path),
             path: config.path.clone(),
             pkcs11,
@@ -177,7 +181,10 @@ impl Module {
     ///
     /// Fails if the module does.
     pub fn finalize(self) -> Result<(), Error> {
-        Ok(self.pkcs11.clone().finalize()?)
+        if self.ours {
+            self.pkcs11.clone().finalize()?;
+        }
+        Ok(())
     }
 }
 

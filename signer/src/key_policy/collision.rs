@@ -1,7 +1,7 @@
 //! The rule about SHA-1: the bytes to be signed are not half of a known kind of collision.
 //!
-//! No published collision fits into a canonical key, because its blocks need bytes outside base64. That argues from
-//! what nobody has shown yet; the check costs three microseconds.
+//! No published collision fits into a canonical key, because its blocks need bytes outside base64.
+//! That argues from what nobody has shown yet; the check costs three microseconds.
 
 use minion::verify::PublicKey;
 use sha1_checked::Sha1;
@@ -33,7 +33,8 @@ mod tests {
         assert!(!is_prepared(harmless));
     }
 
-    /// The first 320 bytes of the first file of <https://shattered.io/>: a prefix and the two colliding blocks.
+    /// The first 320 bytes of the first file of <https://shattered.io/>: a prefix and the two
+    /// colliding blocks.
     const SHATTERED: [&str; 8] = [
         "255044462d312e330a25e2e3cfd30a0a0a312030206f626a0a3c3c2f57696474682032203020522f",
         "4865696768742033203020522f547970652034203020522f537562747970652035203020522f4669",

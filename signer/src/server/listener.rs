@@ -1,8 +1,9 @@
 //! One listening socket: accepting, the TLS handshake, and the connection's end.
 //!
-//! The loop is our own because what it decides is the protection of the service: how many connections there are, how
-//! long a handshake and a header may take, and in which order everything ends. A framework's listener hides the moment
-//! between `accept` and the first request, and that is where a slow client sits.
+//! The loop is our own because what it decides is the protection of the service: how many
+//! connections there are, how long a handshake and a header may take, and in which order everything
+//! ends. A framework's listener hides the moment between `accept` and the first request, and that
+//! is where a slow client sits.
 
 use std::io;
 use std::net::SocketAddr;

@@ -1,4 +1,5 @@
-//! Where readiness comes from: the running pool, the store, and what this process knows about itself.
+//! Where readiness comes from: the running pool, the store, and what this process knows about
+//! itself.
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};

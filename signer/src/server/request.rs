@@ -1,11 +1,12 @@
 //! What happens to every request, whatever it asks for.
 //!
-//! From outside in: it gets an id, a span and a line in the log; a panic in a handler becomes an answer; its body is
-//! read as a whole, within a limit and a time; the handler has a time. Whatever goes wrong on the way is answered as a
-//! [`Problem`], and here is the one place that writes the request's id into it and its cause into the log.
+//! From outside in: it gets an id, a span and a line in the log; a panic in a handler becomes an
+//! answer; its body is read as a whole, within a limit and a time; the handler has a time. Whatever
+//! goes wrong on the way is answered as a [`Problem`], and here is the one place that writes the
+//! request's id into it and its cause into the log.
 //!
-//! The body is read here and not by the handlers, since none of them can start before it is there: this way a slow
-//! sender (408) and a slow service (503) are told apart.
+//! The body is read here and not by the handlers, since none of them can start before it is there:
+//! this way a slow sender (408) and a slow service (503) are told apart.
 
 use std::any::Any;
 use std::future::poll_fn;
@@ -55,7 +56,8 @@ async fn bounded(State(timeout): State<Duration>, request: Request, next: Next) 
     }
 }
 
-/// Reads the body as a whole; axum's own reader tells a body that is too long only by an error's text.
+/// Reads the body as a whole; axum's own reader tells a body that is too long only by an error's
+/// text.
 async fn whole(mut body: Body) -> Result<Vec<u8>, Problem> {
     let mut whole = Vec::new();
     while let Some(frame) = poll_fn(|context| Pin::new(&mut body).poll_frame(context)).await {

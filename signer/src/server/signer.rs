@@ -1,4 +1,5 @@
-//! The HSM pool as the signing service sees it, and the one moment when its key becomes the store's.
+//! The HSM pool as the signing service sees it, and the one moment when its key becomes the
+//! store's.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -36,8 +37,8 @@ impl Signer for Pool {
 
 /// Waits for the first HSM and hands its key to the store, which takes the first one it ever sees.
 ///
-/// Another key than the active one is reported and nothing is signed with it: a token that was exchanged, or a
-/// configuration that names the wrong one, must not go unnoticed.
+/// Another key than the active one is reported and nothing is signed with it: a token that was
+/// exchanged, or a configuration that names the wrong one, must not go unnoticed.
 pub(super) async fn register(pool: Pool, store: Store, readiness: Arc<Sources>) {
     let key = pool.ready().await;
     loop {
@@ -51,7 +52,8 @@ pub(super) async fn register(pool: Pool, store: Store, readiness: Arc<Sources>) 
                 tokio::time::sleep(PAUSE).await;
             }
             Err(error) => {
-                tracing::error!(signing_key = %key.hash(), error = %Chain(&error), "the HSM's key is refused");
+                let signing_key = key.hash();
+                tracing::error!(%signing_key, error = %Chain(&error), "the HSM's key is refused");
                 readiness.refuse_key(&error.to_string());
                 return;
             }

@@ -120,5 +120,6 @@ fn options() -> Options {
     Options {
         executable: "/nowhere".into(),
         metrics: None,
+        force_login: false,
     }
 }

@@ -1,7 +1,8 @@
 //! Taking an operator's decision.
 //!
-//! The statement alone is proof of who decided. That it comes over the same admin's own connection, for the master in the
-//! path and soon after it was signed, keeps a statement that somebody else got hold of from being handed in later.
+//! The statement alone is proof of who decided. That it comes over the same admin's own connection,
+//! for the master in the path and soon after it was signed, keeps a statement that somebody else
+//! got hold of from being handed in later.
 
 use std::sync::Arc;
 
@@ -14,8 +15,9 @@ impl Service {
     ///
     /// # Errors
     ///
-    /// Says what does not hold; if another decision came first, [`store::DecideError`](crate::store::DecideError)
-    /// carries the current generation to sign anew with.
+    /// Says what does not hold; if another decision came first,
+    /// [`store::DecideError`](crate::store::DecideError) carries the current generation to sign
+    /// anew with.
     pub async fn decide(
         &self,
         admin: &str,

@@ -93,7 +93,8 @@ pub enum FlightError {
 pub enum DecisionError {
     /// The statement was made by another admin than the caller.
     #[error(
-        "the statement is signed by admin {signer}, but the client certificate is {caller}'s; hand in what you signed yourself"
+        "the statement is signed by admin {signer}, but the client certificate is {caller}'s; \
+         hand in what you signed yourself"
     )]
     OtherAdmin {
         /// Whose certificate is in the statement.
@@ -111,8 +112,8 @@ pub enum DecisionError {
     },
     /// The statement was made too long ago, or in the future.
     #[error(
-        "the statement's time is {seconds} seconds off the service's clock, which says {ours}; at most 600 are allowed: \
-         synchronise the clocks and sign again"
+        "the statement's time is {seconds} seconds off the service's clock, which says {ours}; at \
+         most 600 are allowed: synchronise the clocks and sign again"
     )]
     Skewed {
         /// The service's time.

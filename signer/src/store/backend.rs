@@ -1,8 +1,9 @@
 //! The little that a database has to do for the store.
 //!
-//! Reading several rows at one point in time, listing, and a transaction that is applied whole or not at all if its
-//! guards hold. Every rule stands above this line, once; a backend that knew operations would be a second place where
-//! a revocation could go wrong. Guards and revisions mean what they mean in etcd.
+//! Reading several rows at one point in time, listing, and a transaction that is applied whole or
+//! not at all if its guards hold. Every rule stands above this line, once; a backend that knew
+//! operations would be a second place where a revocation could go wrong. Guards and revisions mean
+//! what they mean in etcd.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -21,7 +22,8 @@ pub trait Backend: fmt::Debug + Send + Sync {
     /// Says whether it is worth another try; see [`Error`].
     fn read(&self, keys: &[Key]) -> BoxFuture<'_, Result<Snapshot, Error>>;
 
-    /// Lists the rows whose names begin with `prefix`, in the order of their names, from the one behind `after` on.
+    /// Lists the rows whose names begin with `prefix`, in the order of their names, from the one
+    /// behind `after` on.
     ///
     /// Each page is its own point in time; its revision tells whether two pages belong together.
     ///
@@ -42,7 +44,8 @@ pub trait Backend: fmt::Debug + Send + Sync {
     /// As for [`read`](Self::read); after [`Error::OutcomeUnknown`] it may have been applied.
     fn commit(&self, transaction: Transaction) -> BoxFuture<'_, Result<Commit, Error>>;
 
-    /// Lets go of the database when everything that was asked before is answered. Nothing works afterwards.
+    /// Lets go of the database when everything that was asked before is answered. Nothing works
+    /// afterwards.
     fn close(&self) -> BoxFuture<'_, ()>;
 }
 
@@ -55,7 +58,8 @@ impl Key {
     ///
     /// # Errors
     ///
-    /// Refuses a name that is empty, too long or has characters that sort differently in different databases.
+    /// Refuses a name that is empty, too long or has characters that sort differently in different
+    /// databases.
     pub fn new(name: impl Into<String>) -> Result<Self, Error> {
         let name = name.into();
         if (1..=512).contains(&name.len()) && name.bytes().all(|byte| byte.is_ascii_graphic()) {
@@ -206,7 +210,8 @@ pub enum Error {
     Closed,
     /// The database holds what the backend cannot have written.
     #[error(
-        "the database is damaged: {what}; stop the service, keep a copy of the files, and restore the newest backup"
+        "the database is damaged: {what}; stop the service, keep a copy of the files, and restore \
+         the newest backup"
     )]
     Corrupt {
         /// What was found.

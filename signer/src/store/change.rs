@@ -1,7 +1,8 @@
 //! One change of the state, from its decision to the memory.
 //!
-//! A change lists its rows, its audit event and its effects on the memory together, because they are one fact: the
-//! rows and the event go into one transaction, and the effects follow only when that is durable.
+//! A change lists its rows, its audit event and its effects on the memory together, because they
+//! are one fact: the rows and the event go into one transaction, and the effects follow only when
+//! that is durable.
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
@@ -26,7 +27,8 @@ pub(super) struct View<'a> {
     pub(super) seq: u64,
 }
 
-/// Something that the store can be asked to do. It is written without a database in mind: the state in, the change out.
+/// Something that the store can be asked to do. It is written without a database in mind: the state
+/// in, the change out.
 pub(super) trait Operation: Send + 'static {
     type Output: Send + 'static;
     type Error: From<Error> + Send + 'static;
@@ -41,7 +43,7 @@ pub(super) enum Step<T> {
     /// Nothing has to change.
     Done(T),
     /// This is the answer once the change is durable.
-    Write(Change, T),
+    Write(Box<Change>, T),
 }
 
 /// Rows to write, the record of it, and what the memory becomes.
@@ -73,7 +75,7 @@ impl Change {
     }
 
     /// Adds to what the audit record says.
-    pub(super) fn detail(&mut self, name: &str, value: impl ToString) {
+    pub(super) fn detail(&mut self, name: &str, value: &impl ToString) {
         self.event.detail.insert(name.to_owned(), value.to_string());
     }
 

@@ -1,9 +1,10 @@
 //! The one task that changes the state.
 //!
-//! It takes all operations that wait, decides them in order, chains their audit records and writes them as one
-//! transaction: the disk is asked for durability once for all of them, and the audit chain has one writer. An operation
-//! that would touch a row which an earlier one of the same group writes starts the next group. Letting callers chain
-//! their own records instead would make them all race for the head of the chain.
+//! It takes all operations that wait, decides them in order, chains their audit records and writes
+//! them as one transaction: the disk is asked for durability once for all of them, and the audit
+//! chain has one writer. An operation that would touch a row which an earlier one of the same group
+//! writes starts the next group. Letting callers chain their own records instead would make them
+//! all race for the head of the chain.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::fmt;
@@ -65,7 +66,7 @@ impl<O: Operation> Job for Waiting<O> {
         match self.operation.decide(view) {
             Ok(Step::Write(change, output)) => {
                 self.output = Some(output);
-                Some(change)
+                Some(*change)
             }
             Ok(Step::Done(output)) => {
                 self.answer(Ok(output));
@@ -102,7 +103,8 @@ pub(super) struct Committer {
 }
 
 impl Committer {
-    /// Works until the store is closed or nobody can ask any more, and then lets go of the database.
+    /// Works until the store is closed or nobody can ask any more, and then lets go of the
+    /// database.
     pub(super) async fn run(
         mut self,
         mut queue: mpsc::Receiver<Box<dyn Job>>,
@@ -189,8 +191,9 @@ impl Committer {
                 self.apply(group, revision);
                 return Vec::new();
             }
-            Ok(Commit::Conflict) if group.jobs.len() > 1 => return group.jobs,
-            Err(backend::Error::TooLarge { .. }) if group.jobs.len() > 1 => return group.jobs,
+            Ok(Commit::Conflict) | Err(backend::Error::TooLarge { .. }) if group.jobs.len() > 1 => {
+                return group.jobs;
+            }
             Ok(Commit::Conflict) => Error::Conflict,
             Err(source @ backend::Error::OutcomeUnknown { .. }) => {
                 tracing::warn!(%source, "the database did not say whether it applied a change");
@@ -328,5 +331,6 @@ impl Group {
     }
 }
 
-/// Some tens of microseconds of work for one fsync of milliseconds; larger groups gain nothing and wait longer.
+/// Some tens of microseconds of work for one fsync of milliseconds; larger groups gain nothing and
+/// wait longer.
 const MAX_BATCH: usize = 64;

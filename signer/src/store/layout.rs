@@ -1,8 +1,8 @@
 //! The names of the rows.
 //!
-//! A key's row is named by its hash alone, not by master and hash: that a hash belongs to one master is then a
-//! property of the database and not of the code that checks it. Numbers in names have twenty digits, so that the order
-//! of the names is the order of the numbers.
+//! A key's row is named by its hash alone, not by master and hash: that a hash belongs to one
+//! master is then a property of the database and not of the code that checks it. Numbers in names
+//! have twenty digits, so that the order of the names is the order of the numbers.
 
 use std::fmt;
 

@@ -1,9 +1,10 @@
 //! The way back from the rows to the state, which trusts none of them.
 //!
-//! The audit chain is verified first: with a broken one nothing can be said about the rest, and the store does not
-//! open. Then each row must be what the newest audit record about it wrote, and what admits a key or a signature must
-//! verify under the operator's or the signing key besides. The first check alone would believe whoever rewrites the
-//! whole chain; the second alone would believe an old acceptance after a revocation.
+//! The audit chain is verified first: with a broken one nothing can be said about the rest, and the
+//! store does not open. Then each row must be what the newest audit record about it wrote, and what
+//! admits a key or a signature must verify under the operator's or the signing key besides. The
+//! first check alone would believe whoever rewrites the whole chain; the second alone would believe
+//! an old acceptance after a revocation.
 
 mod audit;
 mod masters;
@@ -74,7 +75,7 @@ async fn create(backend: &dyn Backend, clock: &dyn Clock) -> Result<(), OpenErro
     let (uuid, now) = (Uuid::new_v4(), clock.now());
     let subject = format!("store {uuid}");
     let mut change = Change::new(now, Actor::service(), Action::StoreCreated, subject);
-    change.detail("store", uuid);
+    change.detail("store", &uuid);
     let schema = SchemaRow {
         v: SCHEMA,
         min_writer: SCHEMA,
@@ -188,8 +189,9 @@ fn revisions(rows: &BTreeMap<Key, Entry>) -> HashMap<Key, u64> {
 pub enum OpenError {
     /// The audit log was altered, so nothing in the store can be trusted.
     #[error(
-        "the audit log of the store was altered at record {seq}, so the service does not start; keep a copy of the \
-         database for the inquiry and restore the newest backup from before that record",
+        "the audit log of the store was altered at record {seq}, so the service does not start; \
+         keep a copy of the database for the inquiry and restore the newest backup from before \
+         that record",
         seq = .0.seq
     )]
     Audit(#[source] Broken),
@@ -198,14 +200,14 @@ pub enum OpenError {
     Create(#[source] Error),
     /// The row that names the store does not agree with the audit log.
     #[error(
-        "the store's identity does not agree with the first record of its audit log: the database was put together from \
-         two; restore one backup as a whole"
+        "the store's identity does not agree with the first record of its audit log: the database \
+         was put together from two; restore one backup as a whole"
     )]
     Identity,
     /// A newer program wrote the store.
     #[error(
-        "the store was written by a newer version (layout {found}, and this program knows {SCHEMA}); run that version, \
-         or restore a backup from before the upgrade"
+        "the store was written by a newer version (layout {found}, and this program knows \
+         {SCHEMA}); run that version, or restore a backup from before the upgrade"
     )]
     Newer {
         /// The version of the layout.

@@ -1,4 +1,5 @@
-//! A database that is gone with its last handle: for tests, and the model that the others are compared with.
+//! A database that is gone with its last handle: for tests, and the model that the others are
+//! compared with.
 
 use std::collections::BTreeMap;
 use std::future::ready;

@@ -1,4 +1,5 @@
-//! The operations, one file each: what has to hold, which rows change, and what the audit log says about it.
+//! The operations, one file each: what has to hold, which rows change, and what the audit log says
+//! about it.
 
 pub(super) mod decide;
 pub(super) mod latch;

@@ -1,7 +1,7 @@
 //! The values of the rows: JSON objects with their version.
 //!
-//! Rows are written by this program only, so an unknown field or version is never skipped: a row that says more than
-//! we understand could say that the rest does not count.
+//! Rows are written by this program only, so an unknown field or version is never skipped: a row
+//! that says more than we understand could say that the rest does not count.
 
 use minion::verify::{KeyHash, PublicKey, Signature};
 use serde::de::DeserializeOwned;

@@ -1,9 +1,9 @@
 //! The embedded database: one SQLite file, one thread that owns it.
 //!
-//! SQLite rather than a key-value library because an operator can look into it while the service runs
-//! (`sqlite3 -readonly`), back it up with its own tools, and read it in twenty years. It is the only place with SQL. All
-//! of it runs on one named thread behind a bounded queue; SQLite has one writer anyway, and reads are rare because the
-//! state is in memory.
+//! SQLite rather than a key-value library because an operator can look into it while the service
+//! runs (`sqlite3 -readonly`), back it up with its own tools, and read it in twenty years. It is
+//! the only place with SQL. All of it runs on one named thread behind a bounded queue; SQLite has
+//! one writer anyway, and reads are rare because the state is in memory.
 
 mod connection;
 mod place;
@@ -47,8 +47,8 @@ impl Sqlite {
     ///
     /// # Errors
     ///
-    /// Fails if another process has it, if others on the machine could read or write it, if it is on a network file
-    /// system, or if SQLite finds it damaged or of a newer version.
+    /// Fails if another process has it, if others on the machine could read or write it, if it is
+    /// on a network file system, or if SQLite finds it damaged or of a newer version.
     pub fn open(path: &Path) -> Result<Self, SqliteError> {
         let place = Place::take(path)?;
         let connection = Connection::open(path)?;
@@ -143,7 +143,8 @@ impl fmt::Debug for Sqlite {
 pub enum SqliteError {
     /// SQLite found damage.
     #[error(
-        "the database {path} is damaged: {report}; keep a copy of it and its -wal file, and restore the newest backup"
+        "the database {path} is damaged: {report}; keep a copy of it and its -wal file, and \
+         restore the newest backup"
     )]
     Damaged {
         /// The file.
@@ -153,8 +154,8 @@ pub enum SqliteError {
     },
     /// Another service has the file.
     #[error(
-        "another process has the store {path} open (it holds the lock {lock}); stop it first, or give this service its \
-         own state_dir"
+        "another process has the store {path} open (it holds the lock {lock}); stop it first, or \
+         give this service its own state_dir"
     )]
     InUse {
         /// The file.
@@ -164,8 +165,9 @@ pub enum SqliteError {
     },
     /// The file is another program's, or of another version.
     #[error(
-        "{path} is no store of this program: it has application id {application:#x} and schema version {version}; this \
-         program writes {APPLICATION:#x} and {SCHEMA}. A newer program may have written it"
+        "{path} is no store of this program: it has application id {application:#x} and schema \
+         version {version}; this program writes {APPLICATION:#x} and {SCHEMA}. A newer program \
+         may have written it"
     )]
     NotOurs {
         /// The file.
@@ -177,7 +179,8 @@ pub enum SqliteError {
     },
     /// A file system on which locks or the write-ahead log do not work reliably.
     #[error(
-        "{path} is on a network file system ({kind}), where SQLite loses data; put state_dir on a local disk"
+        "{path} is on a network file system ({kind}), where SQLite loses data; put state_dir on a \
+         local disk"
     )]
     NetworkFileSystem {
         /// The directory.
@@ -257,3 +260,112 @@ const APPLICATION: i64 = 0x4d53_676e;
 
 /// The version of the tables, not of what is in them.
 const SCHEMA: i64 = 1;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::backend::Guard;
+    use crate::store::testing::File;
+
+    async fn closed(file: &File) {
+        let sqlite = Sqlite::open(&file.path()).unwrap();
+        let puts = (0..200).map(|number| {
+            let key = Key::new(format!("row/{number}")).unwrap();
+            (key, vec![b'x'; 400])
+        });
+        let transaction = Transaction {
+            puts: puts.collect(),
+            ..Transaction::default()
+        };
+        sqlite.commit(transaction).await.unwrap();
+        sqlite.close().await;
+    }
+
+    #[tokio::test]
+    async fn a_second_service_on_the_file_is_refused_until_the_first_closes() {
+        let file = File::new();
+        let first = Sqlite::open(&file.path()).unwrap();
+        let refused = Sqlite::open(&file.path()).unwrap_err();
+        assert!(matches!(refused, SqliteError::InUse { .. }), "{refused}");
+        first.close().await;
+        Sqlite::open(&file.path()).unwrap();
+    }
+
+    #[tokio::test]
+    async fn the_file_is_written_with_the_settings_that_make_commits_durable() {
+        let file = File::new();
+        closed(&file).await;
+        let connection = file.by_hand();
+        let pragma = |name| {
+            let value = connection
+                .pragma_query_value(None, name, |row| row.get::<_, rusqlite::types::Value>(0));
+            value.unwrap()
+        };
+        assert_eq!(pragma("journal_mode"), "wal".to_owned().into());
+        assert_eq!(pragma("application_id"), APPLICATION.into());
+        assert_eq!(pragma("user_version"), SCHEMA.into());
+        let strict = "SELECT count(*) FROM pragma_table_list WHERE schema = 'main' AND strict = 1";
+        let strict: i64 = connection.query_row(strict, [], |row| row.get(0)).unwrap();
+        assert_eq!(strict, 2);
+    }
+
+    #[tokio::test]
+    async fn an_operator_can_read_while_the_service_writes() {
+        let file = File::new();
+        let sqlite = Sqlite::open(&file.path()).unwrap();
+        let key = Key::new("a").unwrap();
+        for number in 1..=5_u64 {
+            let guard = match number {
+                1 => Guard::Absent(key.clone()),
+                _ => Guard::RevisionEquals(key.clone(), number.saturating_sub(1)),
+            };
+            let transaction = Transaction {
+                guards: vec![guard],
+                puts: vec![(key.clone(), number.to_string().into_bytes())],
+                deletes: Vec::new(),
+            };
+            let commit = sqlite.commit(transaction).await.unwrap();
+            assert_eq!(commit, Commit::Committed { revision: number });
+            assert_eq!(file.value("a").unwrap(), number.to_string().into_bytes());
+        }
+    }
+
+    #[tokio::test]
+    async fn a_newer_or_foreign_file_is_refused() {
+        let file = File::new();
+        closed(&file).await;
+        for (pragma, value) in [("user_version", 2), ("application_id", 1)] {
+            file.by_hand().pragma_update(None, pragma, value).unwrap();
+            let refused = Sqlite::open(&file.path()).unwrap_err();
+            assert!(matches!(refused, SqliteError::NotOurs { .. }), "{refused}");
+            let connection = file.by_hand();
+            connection
+                .pragma_update(None, "user_version", SCHEMA)
+                .unwrap();
+        }
+    }
+
+    #[tokio::test]
+    async fn a_damaged_file_is_refused() {
+        let file = File::new();
+        closed(&file).await;
+        let whole = std::fs::read(file.path()).unwrap();
+        let mut damaged = whole.clone();
+        let middle = damaged.len() / 2;
+        damaged
+            .iter_mut()
+            .skip(middle)
+            .take(4096)
+            .for_each(|byte| *byte = 0xa5);
+        for bytes in [damaged, b"this is no database at all".repeat(200)] {
+            std::fs::write(file.path(), bytes).unwrap();
+            let refused = Sqlite::open(&file.path()).unwrap_err();
+            assert!(
+                matches!(refused, SqliteError::Damaged { .. }),
+                "{refused:?}"
+            );
+        }
+        std::fs::write(file.path(), whole).unwrap();
+        Sqlite::open(&file.path()).unwrap();
+    }
+}

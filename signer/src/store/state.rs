@@ -1,7 +1,8 @@
 //! What the service knows, in memory.
 //!
-//! The copy is complete and changes only after the commit that made the change durable, so a decision that is read
-//! here was committed. Reading the database per request instead would put a disk on the path of every cached answer.
+//! The copy is complete and changes only after the commit that made the change durable, so a
+//! decision that is read here was committed. Reading the database per request instead would put a
+//! disk on the path of every cached answer.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
@@ -23,7 +24,8 @@ pub struct State {
     pub owners: HashMap<KeyHash, MasterId>,
     /// The keys that sign, by their name.
     pub signing_keys: BTreeMap<KeyHash, Arc<SigningKeyRecord>>,
-    /// The signing key that new signatures are made with. It is missing in `signing_keys` while its row is quarantined.
+    /// The signing key that new signatures are made with. It is missing in `signing_keys` while its
+    /// row is quarantined.
     pub active: Option<KeyHash>,
     /// What was found altered when the store was opened, and is kept out of service.
     pub quarantined: Vec<Quarantined>,
@@ -129,7 +131,8 @@ impl Master {
 /// One key of one master.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeyRecord {
-    /// The key; none if it was revoked by its hash alone, or if its row is quarantined and unreadable.
+    /// The key; none if it was revoked by its hash alone, or if its row is quarantined and
+    /// unreadable.
     pub key: Option<Arc<PublicKey>>,
     /// What may be done with it.
     pub status: Status,
@@ -149,7 +152,8 @@ pub enum Status {
     Denied,
     /// Waits for an operator.
     Pending,
-    /// Its row was altered in the database; it counts as not accepted until an operator decides anew.
+    /// Its row was altered in the database; it counts as not accepted until an operator decides
+    /// anew.
     Quarantined,
     /// Turned down; an operator may still accept it.
     Rejected,

@@ -1,1 +1,5 @@
+//! The store as its callers see it.
 
+mod commits;
+mod operations;
+mod tampering;

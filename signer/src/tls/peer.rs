@@ -1,8 +1,9 @@
 //! Whom a client certificate names.
 //!
-//! A certificate that passed here has one identity and may be used by clients; whether the right authority made it is
-//! the verifier's question. The subject is not read at all: tools fill it in by habit. Any second URI is refused too,
-//! ours or not, since two places that may say who somebody is are two answers.
+//! A certificate that passed here has one identity and may be used by clients; whether the right
+//! authority made it is the verifier's question. The subject is not read at all: tools fill it in
+//! by habit. Any second URI is refused too, ours or not, since two places that may say who somebody
+//! is are two answers.
 
 use aws_lc_rs::digest::{SHA256, digest};
 use x509_parser::certificate::X509Certificate;
@@ -11,12 +12,14 @@ use x509_parser::prelude::FromDer;
 
 use crate::authorize::{Identity, IdentityError};
 
-/// The other end of a connection, as its certificate describes it; in the extensions of every request.
+/// The other end of a connection, as its certificate describes it; in the extensions of every
+/// request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Peer {
     /// Who is calling.
     pub identity: Identity,
-    /// SHA-256 over the certificate's `SubjectPublicKeyInfo`: the key that the handshake proved, across renewals.
+    /// SHA-256 over the certificate's `SubjectPublicKeyInfo`: the key that the handshake proved,
+    /// across renewals.
     pub client_key: [u8; 32],
     /// SHA-256 over the whole certificate.
     pub certificate: [u8; 32],

@@ -23,7 +23,8 @@ pub(super) fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, 
 
 /// The private key of a file that only its owner can read.
 ///
-/// Root may let a group read it: so do systemd's credentials, and so does `root:mastersign` with mode 0640.
+/// Root may let a group read it: so do systemd's credentials, and so does `root:mastersign` with
+/// mode 0640.
 pub(super) fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, PemError> {
     let text = read(path, |metadata| {
         let allowed = if metadata.uid() == 0 { 0o740 } else { 0o700 };
@@ -61,7 +62,9 @@ fn read(
 pub enum PemError {
     /// A private key that others can read.
     #[error(
-        "{} holds a private key and may be read by others (mode {mode:04o}); run `chmod 600` on it", .path.display()
+        "{} holds a private key and may be read by others (mode {mode:04o}); \
+         run `chmod 600` on it",
+        .path.display()
     )]
     Exposed {
         /// The file.

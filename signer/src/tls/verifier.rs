@@ -1,9 +1,9 @@
 //! Which authority must have issued a client's certificate.
 //!
-//! The identity in the certificate decides it: a master's has to come from the masters' authority, everybody else's
-//! from the operators'. The other way round (any authority, then a look at who it was) would make every later check
-//! of a role depend on a comparison that somebody may forget; here a master's authority that says `admin` is an
-//! unknown issuer, and the handshake ends.
+//! The identity in the certificate decides it: a master's has to come from the masters' authority,
+//! everybody else's from the operators'. The other way round (any authority, then a look at who it
+//! was) would make every later check of a role depend on a comparison that somebody may forget;
+//! here a master's authority that says `admin` is an unknown issuer, and the handshake ends.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -145,7 +145,8 @@ pub enum VerifierError {
     Builder(Authority, #[source] VerifierBuilderError),
     /// One key would vouch for masters and operators, and every master could be an admin.
     #[error(
-        "`tls.masters_ca` and `tls.operators_ca` share a key; masters and operators need two authorities"
+        "`tls.masters_ca` and `tls.operators_ca` share a key; \
+         masters and operators need two authorities"
     )]
     SameKey,
 }

@@ -12,7 +12,7 @@ use softhsm_tests::service::Site;
 use tokio::task::JoinSet;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn soak_a_thousand_concurrent_first_requests_make_exactly_one_signature() {
+async fn a_thousand_concurrent_first_requests_make_exactly_one_signature() {
     allow_a_thousand_connections();
     let site = Site::create().unwrap();
     let service = site.serve().unwrap();

@@ -402,7 +402,7 @@ struct Lab {
 impl Lab {
     fn create() -> Result<Self> {
         let directory = TempDir::with_prefix("hsm-commands-")?;
-        let target = std::env::var("PKCS11_MODULE").unwrap_or_else(|_| SOFTHSM2.to_owned());
+        let target = std::env::var_os("PKCS11_MODULE").unwrap_or_else(|| SOFTHSM2.into());
         let lab = Self {
             directory,
             target: target.into(),

@@ -12,4 +12,5 @@ mod fetch;
 mod hsm_commands;
 mod outage;
 mod salt;
+mod worker_gate;
 mod workers;

@@ -37,7 +37,7 @@ macro_rules! on {
             }
 
             #[test]
-            fn soak_a_minion_moves_to_the_next_master_and_no_signing_key_is_anywhere() {
+            fn a_minion_moves_to_the_next_master_and_no_signing_key_is_anywhere() {
                 for _ in 0..rounds() {
                     fail_over($version);
                 }

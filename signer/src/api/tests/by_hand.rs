@@ -5,19 +5,15 @@ use std::process::Command;
 
 use super::*;
 
-/// What the documents show. `curl` is replaced here; that the two calls fit the service is what is tested.
-const BY_HAND: &str = r#"
-key=$(printf %s "$(cat master.pub)" | sha256sum | cut -d' ' -f1)
-client=$(openssl pkey -in m1.key -pubout -outform DER | sha256sum | cut -d' ' -f1)
-time=$(date -u +%Y-%m-%dT%H:%M:%SZ)
-store=$(curl -sS --cacert ca.pem --cert m1.pem --key m1.key "$url/v1/signing-keys" |
-    sed 's/.*"store":"\([^"]*\)".*/\1/')
-printf '%s\n' mastersign-proof-v1 put "$store" "$client" "$key" "$id" "$time" > proof.txt
-printf '{"public_key":"%s","time":"%s","proof":"%s"}' "$(awk '{printf "%s\\n", $0}' master.pub)" \
-    "$time" "$(openssl dgst -sha256 -sign master.pem proof.txt | base64 -w0)" > body.json
-curl -sS --cacert ca.pem --cert m1.pem --key m1.key -X PUT -H 'Content-Type: application/json' \
-    --data @body.json "$url/v1/signatures/$key"
-"#;
+/// The first shell block of the document, without the line that names the service and the master.
+/// `curl` is replaced here; that the two calls fit the service is what is tested.
+fn shown() -> &'static str {
+    let page = include_str!("../../../../docs/by-hand.md");
+    let block = page.split("```sh\n").nth(1).unwrap().split("```").next().unwrap();
+    let (first, rest) = block.split_once('\n').unwrap();
+    assert!(first.starts_with("url=https://"), "{first}");
+    rest
+}
 
 #[tokio::test]
 async fn the_call_that_the_documents_show_gets_a_signature() {
@@ -59,7 +55,7 @@ fn run(folder: &Path) {
         case $last in */signing-keys) cat trust.json ;; esac
     }"#;
     let output = Command::new("sh")
-        .args(["-euc", &format!("{curl}\nurl=U id=m1\n{BY_HAND}")])
+        .args(["-euc", &format!("{curl}\nurl=U id=m1\n{}", shown())])
         .current_dir(folder)
         .output()
         .unwrap();

@@ -17,8 +17,8 @@ impl SignedStatement {
     ///
     /// # Errors
     ///
-    /// Fails if the key is not ECDSA P-256 or the certificate is another key's; it does not ask who the certificate
-    /// belongs to, since only the service's answer to that counts.
+    /// Fails if the key is not ECDSA P-256 or the certificate is another key's; it does not ask who
+    /// the certificate belongs to, since only the service's answer to that counts.
     pub fn sign(
         statement: &Statement,
         admin_key: &PKey<Private>,

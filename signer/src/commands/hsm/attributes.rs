@@ -64,10 +64,14 @@ pub(super) fn attributes_lines(attributes: &KeyAttributes) -> Vec<String> {
             lines.push(format!("{word}: {names}"));
         }
     }
-    if let Some(allowed) = &attributes.allowed_mechanisms {
-        let names: Vec<String> = allowed.iter().map(ToString::to_string).collect();
-        lines.push(format!("allowed mechanisms: {}", names.join(" ")));
-    }
+    let allowed = match &attributes.allowed_mechanisms {
+        Some(allowed) => {
+            let names: Vec<String> = allowed.iter().map(ToString::to_string).collect();
+            names.join(" ")
+        }
+        None => "not reported, or not all of them are known".to_owned(),
+    };
+    lines.push(format!("allowed mechanisms: {allowed}"));
     lines
 }
 

@@ -133,6 +133,14 @@ pub(super) fn inside(
         Output::Json => answer.json()?,
         Output::Text => answer.text()?,
     }
+    if target.name.is_some()
+        && let Err(error) = made.key.admit(target.never_extractable)
+    {
+        terminal::note(format_args!(
+            "note: as it is configured, the service refuses this key: {error}; set require_never_extractable = \
+             \"warn\" if that is acceptable"
+        ))?;
+    }
     keeper.close()?;
     module.finalize()?;
     if trials.iter().any(|(_, failure)| failure.is_some()) {
@@ -259,8 +267,8 @@ struct Answer<'a> {
 impl Answer<'_> {
     fn section(&self) -> String {
         let uri = attributes::key_uri(self.token, &self.made.key, self.module.path());
-        let custody = self.backup.custody();
-        section(self.target, &self.token.label, &uri, self.file, custody)
+        let verdict = self.made.key.attributes.verdict();
+        section(self.target, &self.token.label, &uri, self.file, &verdict)
     }
 
     fn dropped(&self) -> Vec<String> {

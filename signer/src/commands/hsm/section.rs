@@ -6,7 +6,7 @@ use hsm_config::{PinSource, SignMechanism, Uri};
 use toml::Value;
 
 use super::target::Target;
-use crate::hsm::token::Custody;
+use crate::hsm::token::Verdict;
 
 /// Writes the section.
 pub(super) fn section(
@@ -14,7 +14,7 @@ pub(super) fn section(
     token_label: &str,
     uri: &Uri,
     public_key: &Path,
-    custody: Custody,
+    verdict: &Verdict,
 ) -> String {
     let name = target.name.clone().unwrap_or_else(|| name(token_label));
     let mut lines = vec!["[[hsm]]".to_owned(), setting("name", &name)];
@@ -38,10 +38,11 @@ pub(super) fn section(
     if target.mechanism == SignMechanism::Hashed {
         lines.push(setting("sign_mechanism", "hashed"));
     }
-    if custody == Custody::Wrappable {
+    if let Verdict::NotProven { missing } = verdict {
         lines.push(format!(
-            "{} # it may leave the token, wrapped",
-            setting("require_never_extractable", "warn")
+            "{} # {}",
+            setting("require_never_extractable", "warn"),
+            missing.join(", ")
         ));
     }
     if !target.module.environment.is_empty() {
@@ -103,12 +104,12 @@ mod tests {
         }
     }
 
-    fn read_back(pin: PinSource, custody: Custody) -> Hsm {
+    fn read_back(pin: PinSource, verdict: &Verdict) -> Hsm {
         let uri: Uri = "pkcs11:serial=42;token=Rack%201;id=%a0%08;object=k;type=private?\
                         module-path=/usr/lib/m.so"
             .parse()
             .unwrap();
-        let text = section(&target(pin), "Rack 1", &uri, Path::new("/p.pub"), custody);
+        let text = section(&target(pin), "Rack 1", &uri, Path::new("/p.pub"), verdict);
         let mut file: File = toml::from_str(&text).expect(&text);
         Hsm::try_from(file.hsm.remove(0)).expect(&text)
     }
@@ -118,7 +119,7 @@ mod tests {
         let pin = PinSource::File {
             path: "/etc/pin".into(),
         };
-        let hsm = read_back(pin.clone(), Custody::Inside);
+        let hsm = read_back(pin.clone(), &Verdict::GeneratedInside);
         assert_eq!(hsm.name.as_str(), "rack-1");
         assert_eq!(hsm.module, target(pin.clone()).module);
         assert_eq!(hsm.token.label.as_deref(), Some("Rack 1"));
@@ -132,8 +133,9 @@ mod tests {
     }
 
     #[test]
-    fn a_key_that_may_leave_wrapped_gets_a_section_that_admits_it() {
-        let hsm = read_back(PinSource::Prompt, Custody::Wrappable);
+    fn a_key_that_may_have_been_outside_gets_a_section_that_admits_it() {
+        let missing = vec!["CKA_LOCAL is false".to_owned()];
+        let hsm = read_back(PinSource::Prompt, &Verdict::NotProven { missing });
         assert_eq!(hsm.never_extractable, Strictness::Warn);
         let name = "rack-1-pin".to_owned();
         assert_eq!(hsm.pin, PinSource::Credential { name });

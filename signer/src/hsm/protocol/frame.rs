@@ -110,11 +110,14 @@ impl Decoder {
         Ok(Some(Frame { id, body }))
     }
 
-    /// Overwrites everything that was read, also what was not yet taken.
+    /// Overwrites everything but what was read and not yet taken.
     pub fn wipe(&mut self) {
-        self.buffer.zeroize();
-        self.start = 0;
-        self.end = 0;
+        let parts = [0..self.start, self.end..self.buffer.len()];
+        for part in parts {
+            if let Some(bytes) = self.buffer.get_mut(part) {
+                bytes.zeroize();
+            }
+        }
     }
 }
 
@@ -181,11 +184,17 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_left_after_a_wipe() {
+    fn a_wipe_overwrites_what_was_taken_and_keeps_what_follows() {
         let mut decoder = Decoder::default();
-        feed(&mut decoder, &encode(&[(1, b"1234".to_vec())]));
+        feed(
+            &mut decoder,
+            &encode(&[(1, b"1234".to_vec()), (2, b"next".to_vec())]),
+        );
+        decoder.next().unwrap().unwrap();
         decoder.wipe();
-        assert_eq!(decoder.next(), Ok(None));
+        assert!(!decoder.buffer.windows(4).any(|bytes| bytes == b"1234"));
+        assert_eq!(decoder.next().unwrap().unwrap().body, b"next");
+        decoder.wipe();
         assert!(decoder.buffer.iter().all(|byte| *byte == 0));
     }
 

@@ -35,14 +35,8 @@ impl SigningKey {
     ///
     /// Fails if the key cannot be used at all, or if it may have been outside and `never_extractable` refuses that.
     pub fn admit(&self, never_extractable: Strictness) -> Result<Vec<String>, Error> {
-        match (self.attributes.verdict(), never_extractable) {
-            (Verdict::Refused { why }, _) => Err(Error::KeyUnfit { why }),
-            (Verdict::GeneratedInside, _) | (_, Strictness::Off) => Ok(Vec::new()),
-            (Verdict::NotProven { missing }, Strictness::Warn) => Ok(missing),
-            (Verdict::NotProven { missing }, Strictness::Refuse) => {
-                Err(Error::KeyUnfit { why: missing })
-            }
-        }
+        judge(self.public.bits(), &self.attributes, never_extractable)
+            .map_err(|why| Error::KeyUnfit { why })
     }
 }
 
@@ -159,6 +153,25 @@ impl fmt::Display for Verdict {
     }
 }
 
+/// What is doubtful, or why the key must not be used.
+fn judge(
+    bits: u32,
+    attributes: &KeyAttributes,
+    never_extractable: Strictness,
+) -> Result<Vec<String>, Vec<String>> {
+    if bits < LEAST_BITS {
+        return Err(vec![format!(
+            "it has {bits} bits, and at least {LEAST_BITS} are needed"
+        )]);
+    }
+    match (attributes.verdict(), never_extractable) {
+        (Verdict::Refused { why }, _) => Err(why),
+        (Verdict::GeneratedInside, _) | (_, Strictness::Off) => Ok(Vec::new()),
+        (Verdict::NotProven { missing }, Strictness::Warn) => Ok(missing),
+        (Verdict::NotProven { missing }, Strictness::Refuse) => Err(missing),
+    }
+}
+
 fn flag(attribute: &Attribute) -> Option<(AttributeType, bool)> {
     let value = match attribute {
         Attribute::Token(value)
@@ -182,6 +195,9 @@ fn flag(attribute: &Attribute) -> Option<(AttributeType, bool)> {
     };
     Some((attribute.attribute_type(), value))
 }
+
+/// Shorter keys have been factored, or soon will be.
+const LEAST_BITS: u32 = 2048;
 
 /// Together: made inside and never left. `CKA_LOCAL` counts where it is reported.
 const PROOF: [(AttributeType, bool); 4] = [
@@ -237,6 +253,29 @@ mod tests {
         let mut read = sound();
         read.remove(4);
         assert_eq!(verdict(&read), Verdict::GeneratedInside);
+    }
+
+    #[test]
+    fn an_unproven_key_is_refused_warned_about_or_let_be() {
+        let unproven = KeyAttributes::new(&[], None);
+        let judge = |strictness| judge(2048, &unproven, strictness);
+        assert!(judge(Strictness::Refuse).is_err());
+        assert!(judge(Strictness::Warn).is_ok_and(|doubts| !doubts.is_empty()));
+        assert_eq!(judge(Strictness::Off), Ok(Vec::new()));
+    }
+
+    #[test]
+    fn no_strictness_admits_a_short_key_or_one_that_cannot_sign() {
+        let sound_attributes = KeyAttributes::new(&sound(), None);
+        let silent = KeyAttributes::new(&[Attribute::Sign(false)], None);
+        for strictness in [Strictness::Refuse, Strictness::Warn, Strictness::Off] {
+            assert!(judge(1024, &sound_attributes, strictness).is_err());
+            assert!(judge(2048, &silent, strictness).is_err());
+        }
+        assert_eq!(
+            judge(2048, &sound_attributes, Strictness::Refuse),
+            Ok(Vec::new())
+        );
     }
 
     #[test]

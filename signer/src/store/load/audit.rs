@@ -61,7 +61,7 @@ impl Trail {
                     return Err(broken(Cause::Missing));
                 }
                 let record = verifier.push(&entry.value).map_err(OpenError::Audit)?;
-                trail.follow(record);
+                trail.follow(&record);
             }
             if !page.more {
                 break;
@@ -95,7 +95,7 @@ impl Trail {
         self.rows.keys()
     }
 
-    fn follow(&mut self, record: Record) {
+    fn follow(&mut self, record: &Record) {
         let detail = |name: &str| record.detail.get(name);
         match record.action {
             Action::StoreCreated => {

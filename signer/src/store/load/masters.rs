@@ -11,8 +11,8 @@ use crate::store::row::{self, KeyRow, MasterRow};
 use crate::store::state::{KeyRecord, Master, Status};
 
 impl Rebuild<'_> {
-    /// Takes a master's own row. If it is not sound, the audit log says how many decisions there were and whether the
-    /// master is barred, and none of its keys counts as accepted.
+    /// Takes a master's own row. If it is not sound, the audit log says how many decisions there
+    /// were and whether the master is barred, and none of its keys counts as accepted.
     pub(super) fn master(&mut self, id: &MasterId, key: &Key) {
         let read = self.vouched(key).and_then(|entry| {
             let row = entry.map(|entry| row::decode::<MasterRow>(&entry.value));
@@ -50,7 +50,8 @@ impl Rebuild<'_> {
         }
     }
 
-    /// Takes a key's row. If it is not sound, the key counts as revoked if it ever was, and otherwise as not accepted.
+    /// Takes a key's row. If it is not sound, the key counts as revoked if it ever was, and
+    /// otherwise as not accepted.
     pub(super) fn key(&mut self, hash: KeyHash, key: &Key) {
         let why = match self.read_key(hash, key) {
             Ok(None) => return,
@@ -132,7 +133,8 @@ impl Rebuild<'_> {
         Ok(Some((id, record)))
     }
 
-    /// Checks that an admin signed this decision, about this master and one of these keys, in this store.
+    /// Checks that an admin signed this decision, about this master and one of these keys, in this
+    /// store.
     fn check(
         &self,
         signed: &SignedStatement,
@@ -169,7 +171,8 @@ impl Rebuild<'_> {
         Ok(())
     }
 
-    /// The key in a row that is not sound, to show it to the operator; it is the key that the row is named by.
+    /// The key in a row that is not sound, to show it to the operator; it is the key that the row
+    /// is named by.
     fn readable_key(&self, hash: KeyHash, key: &Key) -> Option<minion::verify::PublicKey> {
         let row: KeyRow = row::decode(&self.rows.get(key)?.value).ok()?;
         row.key(hash).ok()?

@@ -49,7 +49,8 @@ impl<'a> Rebuild<'a> {
     }
 
     pub(super) fn run(mut self) -> State {
-        // A row that is missing must be looked at as well: a revocation can be undone by removing it.
+        // A row that is missing must be looked at as well: a revocation can be undone by removing
+        // it.
         let names: BTreeSet<Key> = self.rows.keys().chain(self.trail.rows()).cloned().collect();
         let known: Vec<(Key, Row)> = names
             .iter()
@@ -88,7 +89,8 @@ impl<'a> Rebuild<'a> {
         self.state
     }
 
-    /// The row, if it is what the newest audit record about it wrote; otherwise what is wrong, for people.
+    /// The row, if it is what the newest audit record about it wrote; otherwise what is wrong, for
+    /// people.
     ///
     /// None if the audit log says that there is no such row, and there is none.
     pub(super) fn vouched(&self, key: &Key) -> Result<Option<&Entry>, String> {
@@ -131,7 +133,8 @@ impl<'a> Rebuild<'a> {
         }
     }
 
-    /// A latch that was tampered with stays: a token that locks itself is worse than a PIN that has to be unlatched.
+    /// A latch that was tampered with stays: a token that locks itself is worse than a PIN that has
+    /// to be unlatched.
     fn latch(&mut self, tag: [u8; 32], key: &Key) {
         let read = self.vouched(key).and_then(|entry| {
             let row = entry.map(|entry| row::decode::<LatchRow>(&entry.value));

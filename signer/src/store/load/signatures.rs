@@ -10,7 +10,8 @@ use crate::store::row::{self, SignatureRow, SigningKeyRow};
 use crate::store::state::{SigningKeyRecord, StoredSignature};
 
 impl Rebuild<'_> {
-    /// Takes a signing key's row. Without it nothing that the key signed is served until the HSM shows the key again.
+    /// Takes a signing key's row. Without it nothing that the key signed is served until the HSM
+    /// shows the key again.
     pub(super) fn signing_key(&mut self, hash: KeyHash, key: &Key) {
         match self.read_signing_key(hash, key) {
             Ok(None) => {}

@@ -1,8 +1,8 @@
 //! An operator decides about a key, or about a whole master.
 //!
-//! The statement was checked when it comes here. What remains is whether it is the next one: its generation must be
-//! one more than the master's, so that two operators never decide on the same screenful, and an old statement never
-//! counts again.
+//! The statement was checked when it comes here. What remains is whether it is the next one: its
+//! generation must be one more than the master's, so that two operators never decide on the same
+//! screenful, and an old statement never counts again.
 
 use std::sync::Arc;
 
@@ -33,8 +33,8 @@ pub enum DecideError {
     },
     /// Another decision came first, or the statement is an old one.
     #[error(
-        "the statement does not follow the newest decision, which is number {current}; look at the master again and \
-         sign number {current} + 1 if you still want it"
+        "the statement does not follow the newest decision, which is number {current}; look at \
+         the master again and sign number {current} + 1 if you still want it"
     )]
     Conflict {
         /// The master's generation.
@@ -46,7 +46,8 @@ pub enum DecideError {
         /// That master.
         owner: MasterId,
     },
-    /// An accepted key is not rejected but revoked, so that nobody takes the harmless word for the lasting one.
+    /// An accepted key is not rejected but revoked, so that nobody takes the harmless word for the
+    /// lasting one.
     #[error("the key is accepted; `masters revoke` ends that, for ever")]
     IsAccepted,
     /// The key is already rejected.
@@ -66,7 +67,8 @@ pub enum DecideError {
     /// The change could not be written.
     #[error("the decision was not stored")]
     Store(#[from] Error),
-    /// The master never showed such a key, or the key itself was lost to an alteration of the database.
+    /// The master never showed such a key, or the key itself was lost to an alteration of the
+    /// database.
     #[error("the master {master} never showed this key; it has to ask for a signature first")]
     UnknownKey {
         /// The master.
@@ -122,7 +124,7 @@ impl Operation for Decide {
         };
         let master = Arc::new(master);
         let change = self.change(view, action, &master, &changed)?;
-        Ok(Step::Write(change, master))
+        Ok(Step::Write(Box::new(change), master))
     }
 }
 
@@ -198,10 +200,10 @@ impl Decide {
             None => format!("{} and all of its keys", master.id),
         };
         let mut change = Change::new(view.now, self.actor(), action, subject);
-        change.detail("generation", statement.generation);
+        change.detail("generation", &statement.generation);
         change.detail("master", &master.id);
         if let Some(hash) = statement.key {
-            change.detail("key", hash);
+            change.detail("key", &hash);
         }
         let row = Row::Statement(master.id.clone(), statement.generation);
         change.put(view.state, &row, &StatementRow::from(&*self.signed))?;

@@ -37,7 +37,7 @@ impl Operation for Latch {
         change.detail("serial", &self.serial);
         change.put(view.state, &Row::Latch(self.tag), &LatchRow::from(&latch))?;
         change.effect(Effect::Latched(self.tag, latch));
-        Ok(Step::Write(change, ()))
+        Ok(Step::Write(Box::new(change), ()))
     }
 }
 
@@ -70,6 +70,6 @@ impl Operation for Unlatch {
             change.delete(view.state, &Row::Latch(*tag));
             change.effect(Effect::Unlatched(*tag));
         }
-        Ok(Step::Write(change, tags.len()))
+        Ok(Step::Write(Box::new(change), tags.len()))
     }
 }

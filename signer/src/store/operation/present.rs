@@ -1,8 +1,9 @@
 //! A master shows its key.
 //!
-//! Whether it holds the private key was proven before. At most one key of a master waits for an operator, and a key
-//! that comes later never takes its place: otherwise whoever has a stolen client certificate would exchange the key
-//! between the moment when the operator compares fingerprints and the moment when they accept.
+//! Whether it holds the private key was proven before. At most one key of a master waits for an
+//! operator, and a key that comes later never takes its place: otherwise whoever has a stolen
+//! client certificate would exchange the key between the moment when the operator compares
+//! fingerprints and the moment when they accept.
 
 use std::sync::Arc;
 
@@ -81,7 +82,7 @@ impl Operation for Present {
             }
         };
         let change = self.record(view, known, status, action)?;
-        Ok(Step::Write(change, presented))
+        Ok(Step::Write(Box::new(change), presented))
     }
 }
 
@@ -106,12 +107,13 @@ impl Present {
         };
         let subject = format!("key {hash} of {}", self.master);
         let mut change = Change::new(view.now, self.actor.clone(), action, subject);
-        change.detail("generation", master.generation);
-        change.detail("key", hash);
+        change.detail("generation", &master.generation);
+        change.detail("key", &hash);
         change.detail("master", &self.master);
         let row = KeyRow::new(&self.master, &record);
         change.put(view.state, &Row::Key(hash), &row)?;
-        // Written even where nothing in it changes: its revision is what tells two concurrent keys apart.
+        // Written even where nothing in it changes: its revision is what tells two concurrent keys
+        // apart.
         let row = MasterRow::from(&master);
         change.put(view.state, &Row::Master(self.master.clone()), &row)?;
         master.keys.insert(hash, record);
@@ -144,5 +146,6 @@ fn denied(master: &Master) -> usize {
         .count()
 }
 
-/// Enough to show the operator that something is wrong; a master with a stolen certificate cannot fill the disk.
+/// Enough to show the operator that something is wrong; a master with a stolen certificate cannot
+/// fill the disk.
 const MAX_DENIED: usize = 8;

@@ -1,7 +1,8 @@
 //! A signature becomes one that may be served.
 //!
-//! The HSM took its time, and an operator may have revoked the key in between. So the decision that allowed the
-//! signature must still be the newest one when the signature is written; the comparison happens in the transaction.
+//! The HSM took its time, and an operator may have revoked the key in between. So the decision that
+//! allowed the signature must still be the newest one when the signature is written; the comparison
+//! happens in the transaction.
 
 use std::sync::Arc;
 
@@ -36,7 +37,8 @@ pub struct Publication {
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum PublishError {
-    /// An operator decided about the master since; whether it may have the signature must be asked anew.
+    /// An operator decided about the master since; whether it may have the signature must be asked
+    /// anew.
     #[error("an operator decided about the master {master} while the signature was being made")]
     MasterChanged {
         /// The master.
@@ -90,7 +92,7 @@ impl Operation for Publication {
             audit_seq: view.seq,
         });
         let change = self.change(view, &stored)?;
-        Ok(Step::Write(change, stored))
+        Ok(Step::Write(Box::new(change), stored))
     }
 }
 
@@ -103,11 +105,11 @@ impl Publication {
         };
         let subject = format!("key {hash} of {}", self.master);
         let mut change = Change::new(view.now, actor, Action::SignaturePublished, subject);
-        change.detail("algorithm", self.algorithm);
-        change.detail("generation", self.generation);
-        change.detail("key", hash);
+        change.detail("algorithm", &self.algorithm);
+        change.detail("generation", &self.generation);
+        change.detail("key", &hash);
         change.detail("master", &self.master);
-        change.detail("signing_key", self.signing_key);
+        change.detail("signing_key", &self.signing_key);
         change.guard(view.state, &Row::ActiveSigningKey);
         change.guard(view.state, &Row::Key(hash));
         change.guard(view.state, &Row::Master(self.master.clone()));

@@ -1,7 +1,8 @@
 //! The HSM shows the public half of the key that signs.
 //!
-//! The first one becomes the active signing key of the store. Another one later is refused rather than taken over:
-//! the fleet trusts the first, and a configuration that points at the wrong token must not change that.
+//! The first one becomes the active signing key of the store. Another one later is refused rather
+//! than taken over: the fleet trusts the first, and a configuration that points at the wrong token
+//! must not change that.
 
 use std::sync::Arc;
 
@@ -20,8 +21,8 @@ use crate::store::state::{SigningKeyRecord, SigningKeyState, State};
 pub enum SigningKeyError {
     /// The store has another one.
     #[error(
-        "the HSM holds the signing key {found}, and this store's is {active}: the configuration names another key or \
-         token than before, or `state_dir` belongs to another installation"
+        "the HSM holds the signing key {found}, and this store's is {active}: the configuration \
+         names another key or token than before, or `state_dir` belongs to another installation"
     )]
     Other {
         /// The key in the HSM.
@@ -51,7 +52,8 @@ impl Operation for AddSigningKey {
                 return Err(SigningKeyError::Other { found, active });
             }
             Some(_) if is_sound(view.state) => return Ok(Step::Done(())),
-            // The rows were altered. The HSM vouches for the key, so writing them again is the repair.
+            // The rows were altered. The HSM vouches for the key, so writing them again is the
+            // repair.
             Some(_) | None => {}
         }
         let record = Arc::new(SigningKeyRecord {
@@ -62,12 +64,12 @@ impl Operation for AddSigningKey {
         let subject = format!("signing key {found}");
         let action = Action::SigningKeyAdded;
         let mut change = Change::new(view.now, Actor::service(), action, subject);
-        change.detail("signing_key", found);
+        change.detail("signing_key", &found);
         let row = Row::SigningKey(found);
         change.put(view.state, &row, &SigningKeyRow::from(&*record))?;
         change.put(view.state, &Row::ActiveSigningKey, &ActiveRow::new(found))?;
         change.effect(Effect::SigningKey(record));
-        Ok(Step::Write(change, ()))
+        Ok(Step::Write(Box::new(change), ()))
     }
 }
 

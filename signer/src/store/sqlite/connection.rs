@@ -230,7 +230,8 @@ impl Opening<'_> {
     }
 }
 
-/// SQLite refuses a link in any part of the path, so the path it gets has none but the one that we checked.
+/// SQLite refuses a link in any part of the path, so the path it gets has none but the one that we
+/// checked.
 fn absolute(path: &Path) -> Result<PathBuf, SqliteError> {
     let directory = match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,

@@ -107,8 +107,8 @@ fn failed(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Sqlite
     }
 }
 
-/// statfs(2), and the kernel's `magic.h` and sources of each. FUSE is missing on purpose: what is behind it may be
-/// local, and the kernel does not say.
+/// statfs(2), and the kernel's `magic.h` and sources of each. FUSE is missing on purpose: what is
+/// behind it may be local, and the kernel does not say.
 const NETWORK: [(nix::libc::__fsword_t, &str); 11] = [
     (0x5346_414f, "AFS"),
     (0x0102_1997, "9P"),
@@ -147,7 +147,7 @@ mod tests {
     #[test]
     fn a_second_service_is_refused_until_the_first_has_gone() {
         let root = tempfile::tempdir().unwrap();
-        let path = root.path().join("mastersign.db");
+        let path = root.path().join("state/mastersign.db");
         let first = Place::take(&path).unwrap();
         let refused = Place::take(&path).unwrap_err();
         assert!(matches!(refused, SqliteError::InUse { .. }), "{refused}");
@@ -158,7 +158,7 @@ mod tests {
     #[test]
     fn what_others_can_use_is_refused() {
         let root = tempfile::tempdir().unwrap();
-        let path = root.path().join("mastersign.db");
+        let path = root.path().join("state/mastersign.db");
         drop(Place::take(&path).unwrap());
         fs::set_permissions(&path, Permissions::from_mode(0o640)).unwrap();
         let refused = Place::take(&path).unwrap_err();
@@ -167,7 +167,8 @@ mod tests {
             "{refused}"
         );
         fs::set_permissions(&path, Permissions::from_mode(0o600)).unwrap();
-        fs::set_permissions(root.path(), Permissions::from_mode(0o755)).unwrap();
+        let directory = path.parent().unwrap();
+        fs::set_permissions(directory, Permissions::from_mode(0o755)).unwrap();
         let refused = Place::take(&path).unwrap_err();
         assert!(
             matches!(refused, SqliteError::Open { want: 0o700, .. }),
@@ -178,7 +179,11 @@ mod tests {
     #[test]
     fn links_are_not_followed() {
         let root = tempfile::tempdir().unwrap();
-        let path = root.path().join("mastersign.db");
+        let path = root.path().join("state/mastersign.db");
+        DirBuilder::new()
+            .mode(0o700)
+            .create(path.parent().unwrap())
+            .unwrap();
         symlink(root.path().join("elsewhere"), &path).unwrap();
         let refused = Place::take(&path).unwrap_err();
         assert!(matches!(refused, SqliteError::Path { .. }), "{refused}");
