@@ -38,6 +38,26 @@ pub(super) struct Options {
     config: Option<PathBuf>,
 }
 
+#[cfg(test)]
+impl Options {
+    pub(super) fn of(url: String, ca: PathBuf, certificate: PathBuf, key: PathBuf) -> Self {
+        Self {
+            url: Some(url),
+            ca: Some(ca),
+            certificate: Some(certificate),
+            private_key: Some(key),
+            ..Self::default()
+        }
+    }
+
+    pub(super) fn for_store(self, store: Uuid) -> Self {
+        Self {
+            store: Some(store),
+            ..self
+        }
+    }
+}
+
 /// An operator's connection.
 #[derive(Debug)]
 pub(super) struct Connection {
