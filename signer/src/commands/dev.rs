@@ -79,6 +79,7 @@ async fn serve(config: &Config, files: &Files, exit: bool) -> anyhow::Result<()>
         Options {
             executable,
             metrics: None,
+            force_login: false,
         },
     )
     .await?;
