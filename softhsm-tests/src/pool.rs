@@ -2,13 +2,13 @@
 
 use std::collections::HashSet;
 use std::future::Future;
-use std::path::Path;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 use minion::verify::PublicKey;
-use openssl::bn::{BigNum, BigNumRef};
+use openssl::bn::{BigNum, BigNumContext, BigNumRef};
 use signer::authorize::{
     Identity, MasterId, OperatorsCa, Permit, SignedStatement, Statement, Verb, authorize,
 };
@@ -21,7 +21,9 @@ use uuid::Uuid;
 
 use crate::binaries::Binaries;
 use crate::people::Operator;
+use crate::process::PATIENCE;
 use crate::service::Site;
+use crate::token::Token;
 
 /// An installation whose pool the test starts by itself.
 #[derive(Debug)]
@@ -40,7 +42,19 @@ impl Rig {
     ///
     /// Fails if a part of it can't be made.
     pub fn create() -> Result<Self> {
-        let site = Site::create()?;
+        Self::around(Site::create()?)
+    }
+
+    /// The same with a signing key of another size.
+    ///
+    /// # Errors
+    ///
+    /// As [`Rig::create`].
+    pub fn with_bits(bits: u32) -> Result<Self> {
+        Self::around(Site::around(Token::with_bits(bits)?)?)
+    }
+
+    fn around(site: Site) -> Result<Self> {
         let admin = Operator::new(&site.pki().admin("ada")?)?;
         let operators = std::fs::read(site.pki().authority(Scope::Operators))?;
         Ok(Self {
@@ -82,24 +96,28 @@ impl Rig {
         Ok(std::fs::write(path, text.replace(from, to))?)
     }
 
-    /// Starts the pool with the program that cargo built for the tests.
+    /// Has the workers load the module itself: counting costs time.
+    ///
+    /// # Errors
+    ///
+    /// Fails if that was done before.
+    pub fn without_counting(&self) -> Result<()> {
+        let counting = format!("module = {:?}", Binaries::get()?.fault_module);
+        self.edit(
+            &counting,
+            &format!("module = {:?}", self.site.token().module()),
+        )
+    }
+
+    /// Starts the pool.
     ///
     /// # Errors
     ///
     /// Fails if the configuration can't be read.
     pub fn start(&self) -> Result<Pool> {
-        self.start_with(&Binaries::get()?.mastersign)
-    }
-
-    /// Starts the pool with this program as its workers.
-    ///
-    /// # Errors
-    ///
-    /// As [`Rig::start`].
-    pub fn start_with(&self, executable: &Path) -> Result<Pool> {
         let config = self.site.config();
         let context = Context {
-            executable: executable.to_owned(),
+            executable: Binaries::get()?.mastersign.clone(),
             store: self.store,
             latch: Arc::clone(&self.latch) as Arc<dyn PinLatch>,
             latch_key: LatchKey::new(&[7; 32]),
@@ -169,7 +187,10 @@ pub fn statement(store: Uuid, key: &PublicKey) -> Result<Statement> {
 /// Fails if OpenSSL finds no primes.
 pub fn keys(count: usize) -> Result<Vec<Arc<PublicKey>>> {
     let mut primes = Vec::new();
-    while primes.len() * primes.len().saturating_sub(1) / 2 < count {
+    // The n-th prime makes n - 1 new pairs.
+    let mut pairs = 0_usize;
+    while pairs < count {
+        pairs = pairs.saturating_add(primes.len());
         let mut prime = BigNum::new()?;
         prime.generate_prime(1024, false, None, None)?;
         primes.push(prime);
@@ -185,7 +206,8 @@ pub fn keys(count: usize) -> Result<Vec<Arc<PublicKey>>> {
 }
 
 fn product(p: &BigNumRef, q: &BigNumRef) -> Result<PublicKey> {
-    let modulus = p * q;
+    let mut modulus = BigNum::new()?;
+    modulus.checked_mul(p, q, &mut *BigNumContext::new()?)?;
     Ok(PublicKey::from_components(&modulus.to_vec(), &[1, 0, 1])?)
 }
 
@@ -204,14 +226,14 @@ pub fn only(pool: &Pool) -> Result<HsmStatus> {
 ///
 /// Fails, with the state that it is in instead, when the patience is over.
 pub async fn reaches(pool: &Pool, state: State) -> Result<HsmStatus> {
-    let end = tokio::time::Instant::now() + crate::process::PATIENCE;
+    let start = Instant::now();
     loop {
         let status = only(pool)?;
         if status.state == state {
             return Ok(status);
         }
-        ensure!(tokio::time::Instant::now() < end, "still {status:?}");
-        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        ensure!(start.elapsed() < PATIENCE, "still {status:?}");
+        tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }
 

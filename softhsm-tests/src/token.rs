@@ -33,6 +33,15 @@ impl Token {
     ///
     /// Fails, with the line that installs SoftHSM2, if there is no PKCS#11 module.
     pub fn create() -> Result<Self> {
+        Self::with_bits(2048)
+    }
+
+    /// The same with a key of another size.
+    ///
+    /// # Errors
+    ///
+    /// As [`Token::create`].
+    pub fn with_bits(bits: u32) -> Result<Self> {
         let module = module()?;
         let directory = TempDir::with_prefix("token-")?;
         let path = directory.path();
@@ -49,13 +58,8 @@ impl Token {
         write_secret(&pin, PIN)?;
         write_secret(&so_pin, "security-officer")?;
         run(mastersign()?
-            .args([
-                "hsm",
-                "init",
-                "--init-token",
-                "--backup=none",
-                "--bits=2048",
-            ])
+            .args(["hsm", "init", "--init-token", "--backup=none"])
+            .arg(format!("--bits={bits}"))
             .args(["--token-label", LABEL, "--key-id", KEY_ID])
             .arg("--module")
             .arg(&module)
@@ -90,6 +94,24 @@ impl Token {
     #[must_use]
     pub fn counts(&self) -> Counts {
         Counts::new(self.directory.path().join("calls"))
+    }
+
+    /// The module itself, without the one that counts.
+    #[must_use]
+    pub fn module(&self) -> &Path {
+        &self.module
+    }
+
+    /// What a process needs in its environment to find the token.
+    #[must_use]
+    pub fn environment(&self) -> [(&'static str, String); 1] {
+        environment(self.directory.path())
+    }
+
+    /// The PIN.
+    #[must_use]
+    pub const fn pin(&self) -> &'static str {
+        PIN
     }
 
     /// The file with the PIN, as the service reads it.

@@ -204,7 +204,7 @@ fn stop(pool: &Pool) -> Pid {
 
 /// Waits until the pool has taken so many calls.
 async fn settled(pool: &Pool, calls: usize) {
-    let taken = |status: HsmStatus| status.in_flight + status.queued;
+    let taken = |status: HsmStatus| status.in_flight.saturating_add(status.queued);
     while taken(only(pool).unwrap()) < calls {
         tokio::task::yield_now().await;
     }

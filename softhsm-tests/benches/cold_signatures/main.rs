@@ -1,0 +1,214 @@
+//! Cold signatures through the pool and its worker process, against the plainest loop around `C_Sign` that can be written.
+//!
+//! Both sign the same keys with the same key on the same token, with as many sessions, in turns: what else the machine
+//! does meets both alike, and only ratios are judged. The loop runs in a process of its own, this very program with other
+//! arguments, because `SoftHSM2` finds its token through the environment.
+//!
+//! With one session less than there are cores the pool has to reach 0.95 of the loop. With a session for every core,
+//! checking, sending and verifying have to come out of the same cores, so there the bound is what they cost:
+//! 0.08 ms of CPU time in the service for each signature. Missing either ends the program with failure.
+#![expect(
+    clippy::arithmetic_side_effects,
+    clippy::print_stdout,
+    reason = "a benchmark prints, and divides by what it has counted"
+)]
+
+mod raw;
+
+use std::process::ExitCode;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+use minion::verify::{Algorithm, PublicKey};
+use nix::sys::resource::{UsageWho, getrusage};
+use signer::authorize::Permit;
+use signer::hsm::Pool;
+use softhsm_tests::pool::{Rig, keys};
+
+use raw::Loop;
+
+fn main() -> Result<ExitCode> {
+    let mut arguments = std::env::args().skip(1);
+    if arguments.next().as_deref() == Some(raw::MODE) {
+        raw::run(arguments)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let cores = std::thread::available_parallelism()?.get();
+    let mut verdicts = Vec::new();
+    for bits in [2048, 4096] {
+        for sessions in [cores.saturating_sub(1).max(1), cores] {
+            verdicts.push(measure(bits, sessions, cores)?);
+        }
+    }
+    Ok(if verdicts.iter().all(|verdict| *verdict == Verdict::Met) {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Verdict {
+    Met,
+    Missed,
+}
+
+/// One size of the signing key, with so many sessions.
+fn measure(bits: u32, sessions: usize, cores: usize) -> Result<Verdict> {
+    let rig = Rig::with_bits(bits)?;
+    rig.without_counting()?;
+    rig.edit("sessions = 2", &format!("sessions = {sessions}"))?;
+    let keys = keys(KEYS)?;
+    let runtime = tokio::runtime::Runtime::new()?;
+    let pool = runtime.block_on(async { rig.start() })?;
+    runtime.block_on(pool.ready());
+    let mut plain = Loop::start(rig.site().token(), sessions, &keys)?;
+
+    let warm_up = plain.sign(WARM_UP)?;
+    let count =
+        usize::try_from(ROUND.as_nanos() * u128::try_from(WARM_UP)? / warm_up.as_nanos().max(1))?
+            .clamp(20, 5000);
+    let mut rounds = Vec::new();
+    for round in 0..=ROUNDS {
+        let permits = permits(&rig, &keys, count)?;
+        let (loops, pooled) = if round % 2 == 0 {
+            let loops = plain.sign(count)?;
+            (loops, runtime.block_on(through(&pool, permits))?)
+        } else {
+            let pooled = runtime.block_on(through(&pool, permits))?;
+            (plain.sign(count)?, pooled)
+        };
+        // The first round is a warm-up too.
+        if round > 0 {
+            rounds.push((loops, pooled));
+        }
+    }
+    runtime.block_on(pool.shutdown());
+    Ok(report(bits, sessions, cores, count, &rounds))
+}
+
+/// What one round through the pool took.
+#[derive(Clone, Copy)]
+struct Pooled {
+    wall: Duration,
+    /// CPU time of this process, in which the pool is.
+    cpu: Duration,
+}
+
+/// Signs once for each permit, with the pipeline kept full.
+async fn through(pool: &Pool, permits: Vec<Permit>) -> Result<Pooled> {
+    let permits = Arc::new(Mutex::new(permits));
+    let (start, before) = (Instant::now(), cpu_time()?);
+    let callers: Vec<_> = (0..CALLERS)
+        .map(|_| {
+            let (pool, permits) = (pool.clone(), Arc::clone(&permits));
+            tokio::spawn(async move {
+                while let Some(permit) = next(&permits) {
+                    pool.sign(permit, Algorithm::Sha1).await?;
+                }
+                Ok::<(), signer::hsm::Error>(())
+            })
+        })
+        .collect();
+    for caller in callers {
+        caller.await??;
+    }
+    Ok(Pooled {
+        wall: start.elapsed(),
+        cpu: cpu_time()?.saturating_sub(before),
+    })
+}
+
+fn next(permits: &Mutex<Vec<Permit>>) -> Option<Permit> {
+    permits.lock().unwrap_or_else(PoisonError::into_inner).pop()
+}
+
+fn permits(rig: &Rig, keys: &[Arc<PublicKey>], count: usize) -> Result<Vec<Permit>> {
+    let keys = keys.iter().cycle().take(count);
+    keys.map(|key| rig.permit(key)).collect()
+}
+
+fn cpu_time() -> Result<Duration> {
+    let usage = getrusage(UsageWho::RUSAGE_SELF)?;
+    let time = [usage.user_time(), usage.system_time()]
+        .map(|time| Duration::from_secs_f64(seconds(time.tv_sec(), time.tv_usec())));
+    Ok(time.iter().sum())
+}
+
+fn seconds(whole: i64, micros: i64) -> f64 {
+    let number = |value: i64| f64::from(i32::try_from(value).unwrap_or(i32::MAX));
+    number(whole) + number(micros) / 1e6
+}
+
+fn report(
+    bits: u32,
+    sessions: usize,
+    cores: usize,
+    count: usize,
+    rounds: &[(Duration, Pooled)],
+) -> Verdict {
+    let each = f64::from(u32::try_from(count).unwrap_or(u32::MAX));
+    let ratio = Spread::of(rounds, |(plain, pooled)| {
+        plain.div_duration_f64(pooled.wall)
+    });
+    let cpu = Spread::of(rounds, |(_, pooled)| pooled.cpu.as_secs_f64() * 1e3 / each);
+    let plain = Spread::of(rounds, |(plain, _)| each / plain.as_secs_f64());
+    let (met, judged) = if sessions < cores {
+        (
+            ratio.median >= LEAST_RATIO,
+            format!("ratio >= {LEAST_RATIO}"),
+        )
+    } else {
+        (cpu.median <= MOST_CPU, format!("CPU <= {MOST_CPU} ms"))
+    };
+    println!("RSA-{bits}, {sessions} sessions on {cores} cores, {ROUNDS} rounds of {count}");
+    println!("  plain loop, signatures/s      {plain:.0}");
+    println!("  pool / plain loop             {ratio:.3}");
+    println!("  CPU of the service, ms each   {cpu:.4}");
+    println!("  {judged}: {}", if met { "met" } else { "MISSED" });
+    if met { Verdict::Met } else { Verdict::Missed }
+}
+
+/// The smallest, the middle and the largest of some numbers.
+struct Spread {
+    least: f64,
+    median: f64,
+    most: f64,
+}
+
+impl Spread {
+    fn of<T>(rounds: &[T], number: impl Fn(&T) -> f64) -> Self {
+        let mut numbers: Vec<f64> = rounds.iter().map(number).collect();
+        numbers.sort_by(f64::total_cmp);
+        let at = |index: usize| numbers.get(index).copied().unwrap_or(f64::NAN);
+        Self {
+            least: at(0),
+            median: at(numbers.len() / 2),
+            most: at(numbers.len().saturating_sub(1)),
+        }
+    }
+}
+
+impl std::fmt::Display for Spread {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let digits = f.precision().unwrap_or(3);
+        let Self {
+            least,
+            median,
+            most,
+        } = self;
+        write!(f, "{median:.digits$} ({least:.digits$} .. {most:.digits$})")
+    }
+}
+
+/// Enough that no signature is the same as the one before.
+const KEYS: usize = 40;
+/// More than a worker is sent ahead, so that the pool never waits for us.
+const CALLERS: usize = 64;
+const ROUNDS: usize = 15;
+const ROUND: Duration = Duration::from_millis(700);
+const WARM_UP: usize = 40;
+const LEAST_RATIO: f64 = 0.95;
+/// Milliseconds.
+const MOST_CPU: f64 = 0.08;
