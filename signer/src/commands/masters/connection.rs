@@ -12,7 +12,6 @@ use crate::client::{self, Blocking, Client, Credentials};
 
 /// How to reach the service.
 #[derive(Debug, Default, clap::Args, Deserialize)]
-#[group(id = "connection")] // clap names a group after its type, and this is not the only `Arguments`
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Options {
     /// The service: https://HOST:PORT
