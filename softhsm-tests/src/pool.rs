@@ -1,7 +1,10 @@
 //! The pool of HSM workers without the service around it: its permits, its latch, and its workers by name.
 
 use std::collections::HashSet;
+use std::fs;
 use std::future::Future;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -56,7 +59,7 @@ impl Rig {
 
     fn around(site: Site) -> Result<Self> {
         let admin = Operator::new(&site.pki().admin("ada")?)?;
-        let operators = std::fs::read(site.pki().authority(Scope::Operators))?;
+        let operators = fs::read(site.pki().authority(Scope::Operators))?;
         Ok(Self {
             admin,
             operators: OperatorsCa::from_pem(&operators)?,
@@ -91,9 +94,9 @@ impl Rig {
     /// Fails if the text does not occur in it.
     pub fn edit(&self, from: &str, to: &str) -> Result<()> {
         let path = self.site.config();
-        let text = std::fs::read_to_string(&path)?;
+        let text = fs::read_to_string(&path)?;
         ensure!(text.contains(from), "{from:?} is not in {text}");
-        Ok(std::fs::write(path, text.replace(from, to))?)
+        Ok(fs::write(path, text.replace(from, to))?)
     }
 
     /// Has the workers load the module itself: counting costs time.
@@ -115,9 +118,18 @@ impl Rig {
     ///
     /// Fails if the configuration can't be read.
     pub fn start(&self) -> Result<Pool> {
+        self.start_with(&Binaries::get()?.mastersign)
+    }
+
+    /// Starts the pool with another program in the place of its workers.
+    ///
+    /// # Errors
+    ///
+    /// As [`Rig::start`].
+    pub fn start_with(&self, executable: &Path) -> Result<Pool> {
         let config = self.site.config();
         let context = Context {
-            executable: Binaries::get()?.mastersign.clone(),
+            executable: executable.to_owned(),
             store: self.store,
             latch: Arc::clone(&self.latch) as Arc<dyn PinLatch>,
             latch_key: LatchKey::new(&[7; 32]),
@@ -125,6 +137,29 @@ impl Rig {
             config: config.clone(),
         };
         Ok(Pool::start(Config::load(&config)?.hsms, context))
+    }
+
+    /// Adds a second HSM, on a copy of this token.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the token can't be copied.
+    pub fn add_twin(&self, token: &Token) -> Result<()> {
+        let folder = self.site.directory().join("twin");
+        let conf = token.copy_to(&folder)?;
+        let path = self.site.config();
+        let mut text = fs::read_to_string(&path)?;
+        let (_, section) = text.split_once("[[hsm]]").context("no HSM")?;
+        let [(variable, original)] = self.site.token().environment();
+        let section = section
+            .replace("name = \"suite\"", "name = \"twin\"")
+            .replace(
+                &format!("{variable} = {original:?}"),
+                &format!("{variable} = {conf:?}"),
+            );
+        let pinned = format!("public_key = {:?}\n", self.site.token().public_key_file());
+        text = format!("{text}\n[[hsm]]{}", section.replace(&pinned, ""));
+        Ok(fs::write(path, text)?)
     }
 
     /// The acceptance of a key by this rig's admin.
@@ -161,6 +196,37 @@ impl Rig {
             &self.operators,
             self.store,
         )?)
+    }
+}
+
+/// A program that stands between the service and its worker, and meddles.
+///
+/// Each frame passes through a line of Python, which sees `kind` and may change `body`: 4 is an order
+/// to sign, 5 is a report with a signature.
+#[derive(Debug)]
+pub struct Impostor(PathBuf);
+
+impl Impostor {
+    /// Writes the program.
+    ///
+    /// # Errors
+    ///
+    /// Fails if its file can't be written.
+    pub fn new(rig: &Rig, line: &str) -> Result<Self> {
+        let path = rig.site.directory().join("impostor");
+        let worker = &Binaries::get()?.mastersign;
+        let text = IMPOSTOR
+            .replace("WORKER", &worker.to_string_lossy())
+            .replace("MEDDLE", line);
+        fs::write(&path, text)?;
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o700))?;
+        Ok(Self(path))
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.0
     }
 }
 
@@ -276,3 +342,35 @@ impl PinLatch for MemoryLatch {
 }
 
 const MASTER: &str = "m1.example";
+/// The two directions share the condition: an order and a report of the same number never both match.
+const IMPOSTOR: &str = r#"#!/usr/bin/env python3
+import os, socket, struct, subprocess, sys, threading
+
+ours, theirs = socket.socketpair()
+service = socket.socket(fileno=0)
+subprocess.Popen(["WORKER", *sys.argv[1:]], stdin=theirs)
+theirs.close()
+
+
+def exactly(source, count):
+    data = bytearray()
+    while len(data) < count:
+        piece = source.recv(count - len(data))
+        if not piece:
+            os._exit(0)
+        data += piece
+    return data
+
+
+def forward(source, target, orders):
+    while True:
+        head = exactly(source, 8)
+        body = exactly(source, struct.unpack(">II", head)[0])
+        kind = body[0] if orders == (body[0] == 4) else None
+        MEDDLE
+        target.sendall(head + body)
+
+
+threading.Thread(target=forward, args=(service, ours, True)).start()
+forward(ours, service, False)
+"#;

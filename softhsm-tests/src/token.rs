@@ -46,13 +46,7 @@ impl Token {
         let directory = TempDir::with_prefix("token-")?;
         let path = directory.path();
         fs::create_dir(path.join("tokens"))?;
-        fs::write(
-            path.join("softhsm2.conf"),
-            format!(
-                "directories.tokendir = {}\nobjectstore.backend = file\nlog.level = ERROR\n",
-                path.join("tokens").display()
-            ),
-        )?;
+        write_conf(path)?;
         let out = path.join("master_sign.pub");
         let (pin, so_pin) = (path.join("pin"), path.join("so-pin"));
         write_secret(&pin, PIN)?;
@@ -106,6 +100,20 @@ impl Token {
     #[must_use]
     pub fn environment(&self) -> [(&'static str, String); 1] {
         environment(self.directory.path())
+    }
+
+    /// Copies the token, as a vendor's cloning would; gives the configuration file of the copy.
+    ///
+    /// # Errors
+    ///
+    /// Fails if a file can't be copied.
+    pub fn copy_to(&self, folder: &Path) -> Result<PathBuf> {
+        fs::create_dir(folder)?;
+        run(Command::new("cp")
+            .arg("--recursive")
+            .arg(self.directory.path().join("tokens"))
+            .arg(folder))?;
+        write_conf(folder)
     }
 
     /// The PIN.
@@ -242,6 +250,20 @@ fn module() -> Result<PathBuf> {
 fn environment(directory: &Path) -> [(&'static str, String); 1] {
     let file = directory.join("softhsm2.conf");
     [("SOFTHSM2_CONF", file.to_string_lossy().into_owned())]
+}
+
+/// The configuration of a SoftHSM2 with its tokens in this folder.
+fn write_conf(folder: &Path) -> Result<PathBuf> {
+    let path = folder.join("softhsm2.conf");
+    let tokens = folder.join("tokens");
+    fs::write(
+        &path,
+        format!(
+            "directories.tokendir = {}\nobjectstore.backend = file\nlog.level = ERROR\n",
+            tokens.display()
+        ),
+    )?;
+    Ok(path)
 }
 
 fn write_secret(path: &Path, secret: &str) -> Result<()> {

@@ -62,6 +62,8 @@ struct Inner {
 #[derive(Debug)]
 pub(super) struct Hsm {
     pub(super) status: HsmStatus,
+    /// Its worker has room and found nothing to do: the next call has to wake it.
+    is_idle: bool,
     /// Whether calls may wait for it although it does not sign yet.
     pub(super) is_promising: bool,
     pub(super) probed: Option<Instant>,
@@ -73,6 +75,7 @@ impl Shared {
         let bound = hsms.iter().map(|hsm| hsm.pool.queue).max().unwrap_or(0);
         let notes = |hsm: &hsm_config::Hsm| Hsm {
             status: HsmStatus::new(hsm.name.as_str()),
+            is_idle: true,
             is_promising: true,
             probed: None,
             retry: None,
@@ -96,9 +99,13 @@ impl Shared {
             return Err(Error::Unavailable);
         }
         inner.queue.push(call).map_err(|_| Error::Saturated)?;
-        let signer = inner.signer();
+        // A worker whose hands are full comes back by itself; waking it for each call would be half of what a call costs.
+        let idle = inner.signer().filter(|hsm| {
+            let notes = inner.hsms.get_mut(*hsm);
+            notes.is_some_and(|notes| std::mem::take(&mut notes.is_idle))
+        });
         drop(inner);
-        self.ring(signer);
+        self.ring(idle);
         Ok(())
     }
 
@@ -116,6 +123,7 @@ impl Shared {
         };
         if let Some(notes) = inner.hsms.get_mut(hsm) {
             notes.status.in_flight = held.saturating_add(usize::from(taken.is_some()));
+            notes.is_idle = taken.is_none();
         }
         taken
     }

@@ -160,6 +160,7 @@ impl Reader {
 ///
 /// Each of these is one layer of several; where the system refuses one, the others hold.
 fn harden() {
+    close_inherited();
     let _ = setrlimit(Resource::RLIMIT_CORE, 0, 0);
     let _ = set_dumpable(false);
     // systemd and a terminal signal the whole group, and the service wants to answer what it has taken first.
@@ -168,6 +169,22 @@ fn harden() {
         ignored.add(signal);
     }
     let _ = ignored.thread_block();
+}
+
+/// Closes what the service has open without close-on-exec, like a descriptor with the PIN of another token.
+///
+/// Nothing in this process has opened anything yet.
+fn close_inherited() {
+    let Ok(directory) = std::fs::read_dir("/proc/self/fd") else {
+        return;
+    };
+    let open: Vec<i32> = directory
+        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
+        .collect();
+    for descriptor in open.into_iter().filter(|descriptor| *descriptor > 2) {
+        // One of them was the listing itself, and is closed already.
+        let _ = nix::unistd::close(descriptor);
+    }
 }
 
 /// Ends the process without running exit handlers.

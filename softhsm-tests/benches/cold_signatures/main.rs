@@ -7,6 +7,8 @@
 //! With one session less than there are cores the pool has to reach 0.95 of the loop. With a session for every core,
 //! checking, sending and verifying have to come out of the same cores, so there the bound is what they cost:
 //! 0.08 ms of CPU time in the service for each signature. Missing either ends the program with failure.
+//!
+//! `cargo bench -p softhsm-tests --bench cold_signatures -- 4096` measures one size of the signing key only.
 #![expect(
     clippy::arithmetic_side_effects,
     clippy::print_stdout,
@@ -29,14 +31,19 @@ use softhsm_tests::pool::{Rig, keys};
 use raw::Loop;
 
 fn main() -> Result<ExitCode> {
-    let mut arguments = std::env::args().skip(1);
-    if arguments.next().as_deref() == Some(raw::MODE) {
+    let mut arguments = std::env::args().skip(1).peekable();
+    if arguments.next_if(|first| first == raw::MODE).is_some() {
         raw::run(arguments)?;
         return Ok(ExitCode::SUCCESS);
     }
+    // cargo adds an argument of its own.
+    let sizes: Vec<u32> = arguments.filter_map(|size| size.parse().ok()).collect();
     let cores = std::thread::available_parallelism()?.get();
     let mut verdicts = Vec::new();
     for bits in [2048, 4096] {
+        if !sizes.is_empty() && !sizes.contains(&bits) {
+            continue;
+        }
         for sessions in [cores.saturating_sub(1).max(1), cores] {
             verdicts.push(measure(bits, sessions, cores)?);
         }
