@@ -1,4 +1,5 @@
-//! The pool of HSM workers without the service around it: its permits, its latch, and its workers by name.
+//! The pool of HSM workers without the service around it: its permits, its latch, and its workers
+//! by name.
 
 use std::collections::HashSet;
 use std::fs;
@@ -201,8 +202,8 @@ impl Rig {
 
 /// A program that stands between the service and its worker, and meddles.
 ///
-/// Each frame passes through a line of Python, which sees `kind` and may change `body`: 4 is an order
-/// to sign, 5 is a report with a signature.
+/// Each frame passes through a line of Python, which sees `kind` and may change `body`: 4 is an
+/// order to sign, 5 is a report with a signature.
 #[derive(Debug)]
 pub struct Impostor(PathBuf);
 
@@ -246,7 +247,8 @@ pub fn statement(store: Uuid, key: &PublicKey) -> Result<Statement> {
     })
 }
 
-/// So many different public keys of 2048 bits, fast: products of few primes, whose private halves nobody needs.
+/// So many different public keys of 2048 bits, fast: products of few primes, whose private halves
+/// nobody needs.
 ///
 /// # Errors
 ///
@@ -342,7 +344,8 @@ impl PinLatch for MemoryLatch {
 }
 
 const MASTER: &str = "m1.example";
-/// The two directions share the condition: an order and a report of the same number never both match.
+/// The two directions share the condition: an order and a report of the same number never both
+/// match.
 const IMPOSTOR: &str = r#"#!/usr/bin/env python3
 import os, socket, struct, subprocess, sys, threading
 

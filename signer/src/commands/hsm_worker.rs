@@ -1,7 +1,7 @@
 //! `mastersign hsm-worker`: the process that talks to one HSM.
 //!
-//! Started by the service, never by a person. It reads the configuration by itself: a service that was taken over must not
-//! be the one that tells it which operators to believe.
+//! Started by the service, never by a person. It reads the configuration by itself: a service that
+//! was taken over must not be the one that tells it which operators to believe.
 
 use std::process::ExitCode;
 

@@ -1,7 +1,8 @@
 //! What the supervisors of the HSMs and the callers share: one queue, and a state for each HSM.
 //!
-//! One queue for all, rather than one for each HSM: the HSM that signs takes from it, so failing over moves nothing. Only the
-//! first in the order of the configuration that is ready takes; the others stand by.
+//! One queue for all, rather than one for each HSM: the HSM that signs takes from it, so failing
+//! over moves nothing. Only the first in the order of the configuration that is ready takes; the
+//! others stand by.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -99,7 +100,8 @@ impl Shared {
             return Err(Error::Unavailable);
         }
         inner.queue.push(call).map_err(|_| Error::Saturated)?;
-        // A worker whose hands are full comes back by itself; waking it for each call would be half of what a call costs.
+        // A worker whose hands are full comes back by itself; waking it for each call would be half
+        // of what a call costs.
         let idle = inner.signer().filter(|hsm| {
             let notes = inner.hsms.get_mut(*hsm);
             notes.is_some_and(|notes| std::mem::take(&mut notes.is_idle))
@@ -109,7 +111,8 @@ impl Shared {
         Ok(())
     }
 
-    /// The next call for this HSM, if it is the one that signs. Calls whose caller has gone are dropped.
+    /// The next call for this HSM, if it is the one that signs. Calls whose caller has gone are
+    /// dropped.
     pub(super) fn take(&self, hsm: usize, held: usize) -> Option<(Ticket<Call>, Company)> {
         let mut inner = self.lock();
         if inner.signer() != Some(hsm) {

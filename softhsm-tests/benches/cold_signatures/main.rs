@@ -1,14 +1,20 @@
-//! Cold signatures through the pool and its worker process, against the plainest loop around `C_Sign` that can be written.
+//! Cold signatures through the pool and its worker process, against the plainest loop around
+//! `C_Sign` that can be written.
 //!
-//! Both sign the same keys with the same key on the same token, with as many sessions, in turns: what else the machine
-//! does meets both alike, and only ratios are judged. The loop runs in a process of its own, this very program with other
-//! arguments, because `SoftHSM2` finds its token through the environment.
+//! Both sign the same keys with the same key on the same token, with as many sessions, in turns:
+//! what else the machine does meets both alike, and only ratios are judged. The loop runs in a
+//! process of its own, this very program with other arguments, because `SoftHSM2` finds its token
+//! through the environment.
 //!
-//! With one session less than there are cores the pool has to reach 0.95 of the loop. With a session for every core,
-//! checking, sending and verifying have to come out of the same cores, so there the bound is what they cost:
-//! 0.08 ms of CPU time in the service for each signature. Missing either ends the program with failure.
+//! With one session less than there are cores the pool has to reach 0.95 of the loop. With a
+//! session for every core, checking, sending and verifying have to come out of the same cores, so
+//! there the bound is what they cost the service: 0.08 ms of CPU time for each signature with a key
+//! of 2048 bits, of which verifying it is 0.02. That part grows with the key and is measured
+//! beside, so what is judged for every size is the rest. Missing a bound ends the program with
+//! failure.
 //!
-//! `cargo bench -p softhsm-tests --bench cold_signatures -- 4096` measures one size of the signing key only.
+//! `cargo bench -p softhsm-tests --bench cold_signatures -- 4096` measures one size of the signing
+//! key only.
 #![expect(
     clippy::arithmetic_side_effects,
     clippy::print_stdout,
@@ -21,12 +27,13 @@ use std::process::ExitCode;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use minion::verify::{Algorithm, PublicKey};
 use nix::sys::resource::{UsageWho, getrusage};
 use signer::authorize::Permit;
 use signer::hsm::Pool;
 use softhsm_tests::pool::{Rig, keys};
+use tokio::runtime::Runtime;
 
 use raw::Loop;
 
@@ -67,9 +74,10 @@ fn measure(bits: u32, sessions: usize, cores: usize) -> Result<Verdict> {
     rig.without_counting()?;
     rig.edit("sessions = 2", &format!("sessions = {sessions}"))?;
     let keys = keys(KEYS)?;
-    let runtime = tokio::runtime::Runtime::new()?;
+    let runtime = Runtime::new()?;
     let pool = runtime.block_on(async { rig.start() })?;
-    runtime.block_on(pool.ready());
+    let signing = runtime.block_on(pool.ready());
+    let verifying = verifying(&runtime, &rig, &pool, &signing, &keys)?;
     let mut plain = Loop::start(rig.site().token(), sessions, &keys)?;
 
     let warm_up = plain.sign(WARM_UP)?;
@@ -92,7 +100,32 @@ fn measure(bits: u32, sessions: usize, cores: usize) -> Result<Verdict> {
         }
     }
     runtime.block_on(pool.shutdown());
-    Ok(report(bits, sessions, cores, count, &rounds))
+    let setting = Setting {
+        bits,
+        sessions,
+        cores,
+        count,
+        verifying,
+    };
+    Ok(setting.report(&rounds))
+}
+
+/// What it takes to verify one signature, in milliseconds.
+fn verifying(
+    runtime: &Runtime,
+    rig: &Rig,
+    pool: &Pool,
+    signing: &PublicKey,
+    keys: &[Arc<PublicKey>],
+) -> Result<f64> {
+    let key = keys.first().context("no key")?;
+    let signature = runtime.block_on(pool.sign(rig.permit(key)?, Algorithm::Sha1))?;
+    let before = cpu_time()?;
+    for _ in 0..VERIFICATIONS {
+        signing.verify(Algorithm::Sha1, key, &signature)?;
+    }
+    let spent = cpu_time()?.saturating_sub(before);
+    Ok(spent.as_secs_f64() * 1e3 / f64::from(VERIFICATIONS))
 }
 
 /// What one round through the pool took.
@@ -148,33 +181,50 @@ fn seconds(whole: i64, micros: i64) -> f64 {
     number(whole) + number(micros) / 1e6
 }
 
-fn report(
+/// What was measured, apart from the times.
+struct Setting {
     bits: u32,
     sessions: usize,
     cores: usize,
     count: usize,
-    rounds: &[(Duration, Pooled)],
-) -> Verdict {
-    let each = f64::from(u32::try_from(count).unwrap_or(u32::MAX));
-    let ratio = Spread::of(rounds, |(plain, pooled)| {
-        plain.div_duration_f64(pooled.wall)
-    });
-    let cpu = Spread::of(rounds, |(_, pooled)| pooled.cpu.as_secs_f64() * 1e3 / each);
-    let plain = Spread::of(rounds, |(plain, _)| each / plain.as_secs_f64());
-    let (met, judged) = if sessions < cores {
-        (
-            ratio.median >= LEAST_RATIO,
-            format!("ratio >= {LEAST_RATIO}"),
-        )
-    } else {
-        (cpu.median <= MOST_CPU, format!("CPU <= {MOST_CPU} ms"))
-    };
-    println!("RSA-{bits}, {sessions} sessions on {cores} cores, {ROUNDS} rounds of {count}");
-    println!("  plain loop, signatures/s      {plain:.0}");
-    println!("  pool / plain loop             {ratio:.3}");
-    println!("  CPU of the service, ms each   {cpu:.4}");
-    println!("  {judged}: {}", if met { "met" } else { "MISSED" });
-    if met { Verdict::Met } else { Verdict::Missed }
+    /// Milliseconds for each signature.
+    verifying: f64,
+}
+
+impl Setting {
+    fn report(&self, rounds: &[(Duration, Pooled)]) -> Verdict {
+        let Self {
+            bits,
+            sessions,
+            cores,
+            count,
+            verifying,
+        } = self;
+        let each = f64::from(u32::try_from(*count).unwrap_or(u32::MAX));
+        let ratio = Spread::of(rounds, |(plain, pooled)| {
+            plain.div_duration_f64(pooled.wall)
+        });
+        let cpu = Spread::of(rounds, |(_, pooled)| pooled.cpu.as_secs_f64() * 1e3 / each);
+        let plain = Spread::of(rounds, |(plain, _)| each / plain.as_secs_f64());
+        let (met, judged) = if sessions < cores {
+            (
+                ratio.median >= LEAST_RATIO,
+                format!("ratio >= {LEAST_RATIO}"),
+            )
+        } else {
+            let rest = cpu.median - verifying;
+            (
+                rest <= MOST_CPU,
+                format!("CPU but verifying, {rest:.4} <= {MOST_CPU} ms"),
+            )
+        };
+        println!("RSA-{bits}, {sessions} sessions on {cores} cores, {ROUNDS} rounds of {count}");
+        println!("  plain loop, signatures/s      {plain:.0}");
+        println!("  pool / plain loop             {ratio:.3}");
+        println!("  CPU of the service, ms each   {cpu:.4}, of which verifying {verifying:.4}");
+        println!("  {judged}: {}", if met { "met" } else { "MISSED" });
+        if met { Verdict::Met } else { Verdict::Missed }
+    }
 }
 
 /// The smallest, the middle and the largest of some numbers.
@@ -217,5 +267,6 @@ const ROUNDS: usize = 15;
 const ROUND: Duration = Duration::from_millis(700);
 const WARM_UP: usize = 40;
 const LEAST_RATIO: f64 = 0.95;
+const VERIFICATIONS: u32 = 2000;
 /// Milliseconds.
-const MOST_CPU: f64 = 0.08;
+const MOST_CPU: f64 = 0.06;

@@ -123,7 +123,8 @@ fn sign_all<'a>(
             ..CK_MECHANISM::default()
         };
         let mut length = signature.len().try_into()?;
-        // SAFETY: the session is this thread's own, the mechanism has no parameter, and both buffers are as long as said.
+        // SAFETY: the session is this thread's own, the mechanism has no parameter, and both
+        // buffers are as long as said.
         unsafe {
             check(sign_init(session, &raw mut mechanism, key))?;
             check(sign(
@@ -138,14 +139,15 @@ fn sign_all<'a>(
     Ok(())
 }
 
-/// Loads the module, logs in to its only initialised token and finds its only private key, in each session.
+/// Loads the module, logs in to its only initialised token and finds its only private key, in each
+/// session.
 fn open(
     module: &Path,
     pin: &str,
     sessions: usize,
 ) -> Result<(CK_FUNCTION_LIST, Vec<(CK_SESSION_HANDLE, CK_OBJECT_HANDLE)>)> {
-    // SAFETY: a PKCS#11 module by its documented entry point; it stays loaded. Every pointer is to a local that
-    // outlives the call.
+    // SAFETY: a PKCS#11 module by its documented entry point; it stays loaded. Every pointer is to
+    // a local that outlives the call.
     unsafe {
         let library = Box::leak(Box::new(libloading::Library::new(module)?));
         let symbol = library.get::<CK_C_GetFunctionList>(b"C_GetFunctionList\0")?;
