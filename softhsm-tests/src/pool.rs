@@ -1,4 +1,5 @@
-//! The pool of HSM workers without the service around it: its permits, its latch, and its workers by name.
+//! The pool of HSM workers without the service around it: its permits, its latch, and its workers
+//! by name.
 
 use std::collections::HashSet;
 use std::future::Future;
@@ -180,7 +181,8 @@ pub fn statement(store: Uuid, key: &PublicKey) -> Result<Statement> {
     })
 }
 
-/// So many different public keys of 2048 bits, fast: products of few primes, whose private halves nobody needs.
+/// So many different public keys of 2048 bits, fast: products of few primes, whose private halves
+/// nobody needs.
 ///
 /// # Errors
 ///
