@@ -1,3 +1,5 @@
+//! The client against a real TLS listener: what it sends, and how it names what goes wrong.
+
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
 use std::sync::{Arc, Mutex};

@@ -1,3 +1,5 @@
+//! The whole of a fetch against a service that answers well, late or wrongly.
+
 use std::fs;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};

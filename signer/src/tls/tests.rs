@@ -1,3 +1,5 @@
+//! Handshakes of clients that should get in, and of all that should not.
+
 use rcgen::ExtendedKeyUsagePurpose;
 use rustls::{AlertDescription, CertificateError, Error, OtherError};
 use time::Duration;

@@ -1,3 +1,5 @@
+//! Links, swapped directories and other traps in a directory that somebody else fills.
+
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 

@@ -1,3 +1,5 @@
+//! What an operator types, and what is decided or refused before anything is sent.
+
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use openssl::rsa::Rsa;
