@@ -26,8 +26,8 @@ pub struct Token {
 }
 
 impl Token {
-    /// Initialises a token and makes an RSA-2048 signing key in it, with the command that an operator
-    /// has for it.
+    /// Initialises a token and makes an RSA-2048 signing key in it, with the command that an
+    /// operator has for it.
     ///
     /// # Errors
     ///
