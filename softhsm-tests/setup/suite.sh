@@ -25,6 +25,6 @@ cargo run --quiet --package signer --bin mastersign -- dev --exit || status=1
 
 echo
 echo "Module: ${PKCS11_MODULE:-/usr/lib/softhsm/libsofthsm2.so}; Salt: $("$setup/salt.sh" --list)"
-[ ${#skipped[@]} = 0 ] || echo "Not run, because only root can: fetch::as_root; run 'make test' as root for these."
+[ ${#skipped[@]} = 0 ] || echo "Not run, because only root can: the modules as_root; run 'make test' as root for these."
 awk '/^test result:/ { passed += $4; failed += $6 } END { printf "%d passed, %d failed\n", passed, failed }' "$results"
 exit "$status"
