@@ -1,5 +1,7 @@
-//! The failover machine: scenarios of five lines, and a naive model beside random histories.
+//! The failover machine: scenarios of five lines, a naive model beside random histories, and a
+//! whole fleet.
 
+mod fleet;
 mod model;
 mod scene;
 mod session;
