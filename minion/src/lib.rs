@@ -12,6 +12,9 @@
 //!
 //! [`verify`] is in the order of the data: a PEM text becomes a [`verify::PublicKey`], a file becomes a
 //! [`verify::Signature`], and the two meet in [`verify::PublicKey::verify`].
+//! [`failover`] decides which master to ask, when, and whether the one in use is still there.
 #![forbid(unsafe_code)]
 
 pub mod verify;
+
+pub mod failover;
