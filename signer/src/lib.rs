@@ -6,6 +6,7 @@
 //!
 //! ```text
 //! tls         mTLS: certificate → identity
+//! → server     connections, deadlines, limits; no rules
 //! → api        HTTP: PEM → key, or a problem
 //! → key_policy which keys are fit to be signed
 //! → authorize  identity, acceptance, proof → Permit; signing consumes one
@@ -16,33 +17,44 @@
 //! → audit      the hash chain
 //! ```
 //!
-//! Beside the path: [`server`] wires it, [`pki`] makes its certificates, [`client`] and [`fetch`] are the masters' and
+//! Beside the path: [`pki`] makes its certificates, [`client`] and [`fetch`] are the masters' and
 //! operators' side of it, [`commands`] is the command line.
 #![deny(unsafe_code)]
 
 pub mod cli;
+
 pub mod config;
-pub mod server;
+
 pub mod tls;
 
+pub mod server;
+
 pub mod api;
+
 pub mod key_policy;
 
 pub mod authorize;
 
-pub mod cache;
 pub mod signing;
+
+pub mod cache;
 
 pub mod hsm;
 
-pub mod audit;
 pub mod store;
 
+pub mod audit;
+
 pub mod client;
+
 pub mod fetch;
+
 pub mod pki;
 
 pub mod clock;
+
 pub mod commands;
+
 pub mod telemetry;
+
 pub mod terminal;

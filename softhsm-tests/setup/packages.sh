@@ -8,6 +8,14 @@ cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
 say() { printf 'packages.sh: %s\n' "$*" >&2; }
 
+wanted="$(sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)"
+found="$(cargo --version 2>/dev/null | cut -d' ' -f2 || true)"
+if [[ -z "$found" || "$(printf '%s\n' "$wanted" "$found" | sort --version-sort | head -n 1)" != "$wanted" ]]; then
+    say "Rust $wanted or newer is needed and ${found:-none} was found. Install it with rustup (https://rustup.rs),"
+    say "or upgrade with: rustup update stable"
+    exit 1
+fi
+
 goal="${1:-run}"
 packages=()
 
@@ -22,11 +30,12 @@ default_module=/usr/lib/softhsm/libsofthsm2.so
 need build-essential cc --version
 need pkg-config pkg-config --version
 need libssl-dev pkg-config --exists openssl
-need softhsm2 test -e "${PKCS11_MODULE:-$default_module}"
+need softhsm2 test -e "$default_module"
 case "$goal" in
 run) ;;
 test)
     need opensc command -v pkcs11-tool
+    need openssl command -v openssl
     need python3-venv python3 -c 'import venv, ensurepip'
     ;;
 *)
@@ -57,15 +66,7 @@ if ((${#packages[@]})); then
         as_root=(sudo)
     fi
     say "installing ${packages[*]}"
-    export DEBIAN_FRONTEND=noninteractive
+    as_root+=(env DEBIAN_FRONTEND=noninteractive)
     "${as_root[@]}" apt-get update --quiet=2
     "${as_root[@]}" "${install[@]}" --quiet=2
-fi
-
-wanted="$(sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)"
-found="$(cargo --version 2>/dev/null | cut -d' ' -f2 || true)"
-if [[ -z "$found" || "$(printf '%s\n' "$wanted" "$found" | sort --version-sort | head -n 1)" != "$wanted" ]]; then
-    say "Rust $wanted or newer is needed and ${found:-none} was found. Install it with rustup (https://rustup.rs),"
-    say "or upgrade with: rustup update stable"
-    exit 1
 fi

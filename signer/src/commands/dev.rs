@@ -78,7 +78,7 @@ async fn serve(config: &Config, files: &Files, exit: bool) -> anyhow::Result<()>
         config,
         Options {
             executable,
-            metrics: None,
+            metrics: Some(telemetry::metrics()?),
             force_login: false,
         },
     )

@@ -23,8 +23,8 @@ pub struct Arguments {
     /// The master's public key that was signed
     #[arg(long, value_name = "FILE")]
     master_pub: PathBuf,
-    /// A public signing key that may have made it; several are tried in turn
-    #[arg(long, value_name = "FILE", required = true, num_args = 1..)]
+    /// A public signing key that may have made it; may be repeated, then each is tried in turn
+    #[arg(long, value_name = "FILE", required = true)]
     master_sign_pub: Vec<PathBuf>,
     /// The form of the answer
     #[arg(long, value_enum, default_value_t)]
@@ -140,3 +140,28 @@ Exit codes:
   1   a file could not be read
   2   wrong usage
   42  not valid; the reasons are printed";
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        arguments: Arguments,
+    }
+
+    #[test]
+    fn the_signature_may_stand_first_or_last() {
+        for line in [
+            "verify S --master-pub M --master-sign-pub K --master-sign-pub L",
+            "verify --master-pub M --master-sign-pub K --master-sign-pub L S",
+        ] {
+            let arguments = Line::try_parse_from(line.split(' ')).unwrap().arguments;
+            assert_eq!(arguments.signature, Path::new("S"));
+            assert_eq!(arguments.master_sign_pub.len(), 2);
+        }
+    }
+}

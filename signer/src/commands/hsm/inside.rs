@@ -21,8 +21,11 @@ pub(super) fn run(
     more: &[String],
 ) -> anyhow::Result<ExitCode> {
     let executable = std::env::current_exe().context("failed to find this program's own file")?;
-    let inherited = std::env::vars_os()
-        .filter(|(name, _)| name.to_str().is_some_and(|name| INHERITED.contains(&name)));
+    // The child reads the same configuration, so it has to find it by the same variable.
+    let inherited = std::env::vars_os().filter(|(name, _)| {
+        name.to_str()
+            .is_some_and(|name| INHERITED.contains(&name) || name == "MASTERSIGN_CONFIG")
+    });
     let mut child = Command::new(executable)
         .args(std::env::args_os().skip(1))
         .arg("--inside")

@@ -56,15 +56,24 @@ async fn who_does_not_fit_waits_for_a_place() {
         connections: 1,
         ..LIMITS
     });
-    let first = running.connect("mastersign:master:salt-1").await.unwrap();
+    let mut first = running.connect("mastersign:master:salt-1").await.unwrap();
     let mut second = std::pin::pin!(running.connect("mastersign:master:salt-2"));
     tokio::select! {
         biased;
         _ = &mut second => panic!("there is only one place"),
-        () = tokio::time::sleep(Duration::from_millis(100)) => {}
+        () = talk(&mut first) => {}
     }
     drop(first);
     assert!(second.await.is_ok());
+}
+
+/// Several requests, one after the other; whoever could get in meanwhile has had the time for it.
+async fn talk(stream: &mut (impl AsyncReadExt + AsyncWriteExt + Unpin)) {
+    for _ in 0..32 {
+        let asked = stream.write_all(&request("/nowhere", "keep-alive")).await;
+        asked.unwrap();
+        assert_ne!(stream.read(&mut [0; 4096]).await.unwrap(), 0);
+    }
 }
 
 #[tokio::test]
