@@ -12,6 +12,8 @@
 //!
 //! [`verify`] is in the order of the data: a PEM text becomes a [`verify::PublicKey`], a file becomes a
 //! [`verify::Signature`], and the two meet in [`verify::PublicKey::verify`].
+//! [`zmtp`] turns the bytes of a connection to a master into replies and publications.
 #![forbid(unsafe_code)]
 
 pub mod verify;
+pub mod zmtp;
