@@ -10,6 +10,8 @@
 mod clean_key;
 mod differential;
 mod fingerprints;
+#[cfg(feature = "agent")]
+mod net;
 mod parse;
 mod vectors;
 mod zmtp;
