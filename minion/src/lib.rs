@@ -5,16 +5,23 @@
 //! signature is written into the file that a stock salt-master serves. The signing service links the same code and
 //! sends every signature through it before anybody else sees it, so what the service emits is what a minion accepts.
 //!
-//! Everything here is pure: bytes in, values out; no async, no clock, no randomness, no files. Checked against
+//! Everything but `net` is pure: bytes in, values out; no async, no clock, no randomness, no files. Checked against
 //! Salt 3006.30, 3007.17 and 3008.5.
 //!
 //! # Layout
 //!
 //! [`verify`] is in the order of the data: a PEM text becomes a [`verify::PublicKey`], a file becomes a
 //! [`verify::Signature`], and the two meet in [`verify::PublicKey::verify`].
-//! [`failover`] decides which master to ask, when, and whether the one in use is still there.
+//! [`zmtp`] turns the bytes of a connection to a master into replies and publications; `net`, behind the feature
+//! `agent`, moves those bytes. [`failover`] decides which master to ask, when, and whether the one in use is still
+//! there.
 #![forbid(unsafe_code)]
+
+pub mod zmtp;
 
 pub mod verify;
 
 pub mod failover;
+
+#[cfg(feature = "agent")]
+pub mod net;

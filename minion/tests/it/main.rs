@@ -11,5 +11,8 @@ mod clean_key;
 mod differential;
 mod failover;
 mod fingerprints;
+#[cfg(feature = "agent")]
+mod net;
 mod parse;
 mod vectors;
+mod zmtp;

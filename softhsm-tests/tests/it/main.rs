@@ -14,3 +14,4 @@ mod outage;
 mod salt;
 mod worker_gate;
 mod workers;
+mod zmtp;
