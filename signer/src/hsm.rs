@@ -19,9 +19,10 @@
 //! → token      PKCS#11
 //! ```
 //!
-//! Beside the path: [`pin`] reads PINs, [`latch`] remembers the wrong ones, [`breaker`] spaces the
-//! restarts, [`status`] is what an operator sees.
+//! Beside the path: [`pin`] reads PINs, [`latch`] remembers the wrong ones and [`attempt`] the logins
+//! whose end nobody saw, [`breaker`] spaces the restarts, [`status`] is what an operator sees.
 
+pub mod attempt;
 pub mod breaker;
 mod flight;
 pub mod latch;
@@ -38,6 +39,7 @@ mod supervisor;
 pub mod token;
 pub mod worker;
 
+pub use attempt::Attempts;
 pub use latch::{LatchError, LatchKey, PinLatch};
 pub use pool::Pool;
 pub(crate) use process::INHERITED;
@@ -46,6 +48,7 @@ pub use status::{HsmStatus, State};
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use minion::verify::KeyHash;
 use uuid::Uuid;
 
 /// What the pool needs to know of the service around it.
@@ -57,10 +60,14 @@ pub struct Context {
     pub config: PathBuf,
     /// The store whose acceptances count.
     pub store: Uuid,
+    /// The store's active signing key. Without one, the first configured HSM brings it.
+    pub signing_key: Option<KeyHash>,
     /// Remembers wrong PINs over restarts.
     pub latch: Arc<dyn PinLatch>,
     /// Turns a PIN into what the latch remembers of it.
     pub latch_key: LatchKey,
+    /// Remembers logins whose end nobody saw.
+    pub attempts: Attempts,
     /// Log in even if the token says that a wrong PIN was presented lately
     /// (`CKF_USER_PIN_COUNT_LOW`).
     pub force_login: bool,

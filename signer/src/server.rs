@@ -124,8 +124,10 @@ impl Server {
             executable: options.executable,
             config: config.path.clone(),
             store: store.uuid(),
+            signing_key: store.state().active,
             latch: Arc::new(store.clone()),
             latch_key,
+            attempts: hsm::Attempts::new(&config.state_dir),
             force_login: options.force_login,
         };
         let pool = hsm::Pool::start(config.hsms.clone(), context);

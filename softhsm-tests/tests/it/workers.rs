@@ -141,6 +141,69 @@ async fn a_wrong_pin_is_presented_once_and_never_again() {
 }
 
 #[tokio::test]
+async fn a_login_that_fails_with_a_vendors_code_is_tried_once() {
+    let rig = Rig::create().unwrap();
+    login_fault(&rig, &0x8000_0001_u32.to_string());
+    for _ in 0..2 {
+        let pool = rig.start().unwrap();
+        reaches(&pool, State::PinLatched).await.unwrap();
+        pool.shutdown().await;
+    }
+    assert_eq!((logins(&rig), rig.latch().len()), (1, 1));
+}
+
+#[tokio::test]
+async fn a_login_that_hangs_is_tried_twice_and_never_again() {
+    let rig = Rig::create().unwrap();
+    login_fault(&rig, "hang");
+    rig.edit("sessions = 2", "sessions = 2\nstart_deadline = \"2s\"")
+        .unwrap();
+    for _ in 0..2 {
+        let pool = rig.start().unwrap();
+        let status = reaches(&pool, State::PinLatched).await.unwrap();
+        assert!(status.starts > 0);
+        pool.shutdown().await;
+        assert_eq!((logins(&rig), rig.latch().len()), (2, 1));
+    }
+}
+
+#[tokio::test]
+async fn a_login_over_which_workers_are_killed_is_tried_twice_and_never_again() {
+    let rig = Rig::create().unwrap();
+    login_fault(&rig, "hang");
+    let pool = rig.start().unwrap();
+    for login in 1..=2 {
+        while logins(&rig) < login {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        kill(worker(&pool), Signal::SIGKILL).unwrap();
+        // The next start comes after a while.
+        reaches(&pool, State::Backoff).await.unwrap();
+    }
+    reaches(&pool, State::PinLatched).await.unwrap();
+    assert_eq!((logins(&rig), rig.latch().len()), (2, 1));
+}
+
+#[tokio::test]
+async fn a_service_that_is_stopped_over_a_login_may_try_once_more() {
+    let rig = Rig::create().unwrap();
+    rig.edit("[hsm.environment]\n", HANG).unwrap();
+    let pool = rig.start().unwrap();
+    while logins(&rig) < 1 {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    // Nobody sees how the login ends, as after a loss of power.
+    pool.shutdown().await;
+    rig.edit(HANG, "[hsm.environment]\n").unwrap();
+    for _ in 0..3 {
+        let pool = rig.start().unwrap();
+        reaches(&pool, State::Ready).await.unwrap();
+        pool.shutdown().await;
+    }
+    assert_eq!((logins(&rig), rig.latch().len()), (4, 0));
+}
+
+#[tokio::test]
 async fn a_missing_pin_does_not_stop_the_pool() {
     let rig = Rig::create().unwrap();
     std::fs::remove_file(rig.site().token().pin_file()).unwrap();
@@ -260,18 +323,40 @@ async fn a_second_token_with_another_key_does_not_join() {
     rig.add_twin(&stranger).unwrap();
     let pool = rig.start().unwrap();
     let signing = pool.ready().await;
-    let states = || pool.status().into_iter().map(|status| status.state);
-    // Whichever comes first decides; the other one stays out.
-    while !(states().any(|state| state == State::Ready)
-        && states().any(|state| state == State::Failed))
-    {
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+    // The first in the configuration decides, whichever comes up first.
+    both(&pool, State::Ready, State::Failed).await;
+    assert_eq!(*signing, *rig.site().token().public_key());
     let key = &keys(1).unwrap()[0];
     let signature = pool.sign(rig.permit(key).unwrap(), Algorithm::Sha1).await;
     signing
         .verify(Algorithm::Sha1, key, &signature.unwrap())
         .unwrap();
+}
+
+#[tokio::test]
+async fn only_the_first_hsm_brings_an_empty_store_its_key() {
+    let rig = Rig::create().unwrap();
+    let stranger = Token::create().unwrap();
+    rig.add_twin(&stranger).unwrap();
+    rig.site().token().unplug().unwrap();
+    let pool = rig.start().unwrap();
+    while !pool.status()[1].detail.contains("first configured HSM") {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert!(pool.signing_key().is_none());
+    rig.site().token().plug_in().unwrap();
+    assert_eq!(*pool.ready().await, *rig.site().token().public_key());
+}
+
+#[tokio::test]
+async fn another_key_than_the_stores_never_becomes_the_pools() {
+    let mut rig = Rig::create().unwrap();
+    rig.store_has(keys(1).unwrap()[0].hash());
+    let pool = rig.start().unwrap();
+    let status = reaches(&pool, State::Failed).await.unwrap();
+    assert!(status.detail.contains("of this store"), "{status:?}");
+    assert!(pool.signing_key().is_none());
+    assert!(pool.algorithms().is_empty());
 }
 
 fn call(
@@ -312,6 +397,14 @@ async fn settled(pool: &Pool, calls: usize) {
         tokio::task::yield_now().await;
     }
 }
+
+/// Has every login end this way before it reaches the token.
+fn login_fault(rig: &Rig, fault: &str) {
+    let faulty = HANG.replace("hang", fault);
+    rig.edit("[hsm.environment]\n", &faulty).unwrap();
+}
+
+const HANG: &str = "[hsm.environment]\nFAULT_MODULE_LOGIN = \"hang\"\n";
 
 fn logins(rig: &Rig) -> usize {
     rig.site().token().counts().calls("C_Login").unwrap()
