@@ -35,7 +35,6 @@ pub struct Rig {
     site: Site,
     admin: Operator,
     operators: OperatorsCa,
-    store: Uuid,
     latch: Arc<MemoryLatch>,
 }
 
@@ -64,7 +63,6 @@ impl Rig {
         Ok(Self {
             admin,
             operators: OperatorsCa::from_pem(&operators)?,
-            store: Uuid::new_v4(),
             latch: Arc::default(),
             site,
         })
@@ -79,7 +77,7 @@ impl Rig {
     /// The store whose acceptances count.
     #[must_use]
     pub const fn store(&self) -> Uuid {
-        self.store
+        self.site.store()
     }
 
     /// What the pool remembers of refused PINs, also for the next pool of this rig.
@@ -131,7 +129,7 @@ impl Rig {
         let config = self.site.config();
         let context = Context {
             executable: executable.to_owned(),
-            store: self.store,
+            store: self.store(),
             latch: Arc::clone(&self.latch) as Arc<dyn PinLatch>,
             latch_key: LatchKey::new(&[7; 32]),
             force_login: false,
@@ -169,7 +167,7 @@ impl Rig {
     ///
     /// Fails if the admin's key is of the wrong kind.
     pub fn acceptance(&self, key: &PublicKey) -> Result<SignedStatement> {
-        self.admin.sign(&statement(self.store, key)?)
+        self.admin.sign(&statement(self.store(), key)?)
     }
 
     /// The permit for a key that is accepted.
@@ -195,7 +193,7 @@ impl Rig {
             key,
             Some(&master),
             &self.operators,
-            self.store,
+            self.store(),
         )?)
     }
 }
