@@ -61,6 +61,7 @@ use std::time::Duration;
 
 use hsm_config::Hsm;
 use minion::verify::Algorithm;
+use uuid::Uuid;
 
 use crate::authorize::MasterId;
 
@@ -169,6 +170,9 @@ pub struct Tls {
 /// Where the state is kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoreConfig {
+    /// The identity of the store, which every operator's statement names. Without it the database
+    /// says which store it is, and the HSM workers believe the service.
+    pub id: Option<Uuid>,
     /// The SQLite database.
     pub path: PathBuf,
 }

@@ -336,8 +336,18 @@ async fn open_store(
         Arc::clone(&backend),
         Arc::clone(operators),
         Arc::clone(clock),
-    );
-    Ok((backend, store.await?))
+        config.store.id,
+    )
+    .await?;
+    if config.store.id.is_none() {
+        tracing::warn!(
+            "`store.id` is not configured, so the database alone says which store this is, and the \
+             HSM workers believe it: put `id = \"{}\"` under [store] in {}",
+            store.uuid(),
+            config.path.display()
+        );
+    }
+    Ok((backend, store))
 }
 
 fn make_directory(path: &Path) -> Result<(), ServerError> {

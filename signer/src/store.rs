@@ -89,16 +89,20 @@ impl Store {
     /// Rows that were altered do not stop it: they are kept out of service, reported in
     /// [`State::quarantined`] and logged. It runs on the current tokio runtime.
     ///
+    /// With an `id` a new store gets that one, and no other store is opened: whoever can write the
+    /// database could otherwise bring in another installation's, with all that was accepted there.
+    ///
     /// # Errors
     ///
-    /// Fails if the database cannot be read, if a newer program wrote it, or if the audit chain is
-    /// broken. The second and third want a person.
+    /// Fails if the database cannot be read, if it holds another store, if a newer program wrote
+    /// it, or if the audit chain is broken. All but the first want a person.
     pub async fn open(
         backend: Arc<dyn Backend>,
         operators: Arc<OperatorsCa>,
         clock: Arc<dyn Clock>,
+        id: Option<Uuid>,
     ) -> Result<Self, OpenError> {
-        let loaded = load::load(&*backend, &operators, &*clock).await?;
+        let loaded = load::load(&*backend, &operators, &*clock, id).await?;
         for bad in &loaded.state.quarantined {
             tracing::error!(
                 what = bad.what,

@@ -35,7 +35,6 @@ pub struct Rig {
     site: Site,
     admin: Operator,
     operators: OperatorsCa,
-    store: Uuid,
     latch: Arc<MemoryLatch>,
     signing_key: Option<KeyHash>,
 }
@@ -65,7 +64,6 @@ impl Rig {
         Ok(Self {
             admin,
             operators: OperatorsCa::from_pem(&operators)?,
-            store: Uuid::new_v4(),
             latch: Arc::default(),
             signing_key: None,
             site,
@@ -81,7 +79,7 @@ impl Rig {
     /// The store whose acceptances count.
     #[must_use]
     pub const fn store(&self) -> Uuid {
-        self.store
+        self.site.store()
     }
 
     /// What the pool remembers of refused PINs, also for the next pool of this rig.
@@ -138,7 +136,7 @@ impl Rig {
         let config = self.site.config();
         let context = Context {
             executable: executable.to_owned(),
-            store: self.store,
+            store: self.store(),
             signing_key: self.signing_key,
             latch: Arc::clone(&self.latch) as Arc<dyn PinLatch>,
             latch_key: LatchKey::new(&[7; 32]),
@@ -178,7 +176,7 @@ impl Rig {
     ///
     /// Fails if the admin's key is of the wrong kind.
     pub fn acceptance(&self, key: &PublicKey) -> Result<SignedStatement> {
-        self.admin.sign(&statement(self.store, key)?)
+        self.admin.sign(&statement(self.store(), key)?)
     }
 
     /// The permit for a key that is accepted.
@@ -204,7 +202,7 @@ impl Rig {
             key,
             Some(&master),
             &self.operators,
-            self.store,
+            self.store(),
         )?)
     }
 }

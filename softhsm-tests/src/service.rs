@@ -13,6 +13,7 @@ use nix::unistd::Pid;
 use signer::client::Client;
 use signer::pki::Scope;
 use tempfile::TempDir;
+use uuid::Uuid;
 
 use crate::binaries::mastersign;
 use crate::pki::{Papers, Pki};
@@ -25,6 +26,7 @@ pub struct Site {
     directory: TempDir,
     token: Token,
     pki: Pki,
+    store: Uuid,
 }
 
 impl Site {
@@ -50,6 +52,7 @@ impl Site {
             directory,
             token,
             pki,
+            store: Uuid::new_v4(),
         };
         let Papers {
             certificate, key, ..
@@ -64,11 +67,14 @@ impl Site {
              key = {key:?}\n\
              masters_ca = {masters:?}\n\
              operators_ca = {operators:?}\n\
+             [store]\n\
+             id = \"{store}\"\n\
              [limits]\n\
              connections = 2000\n\
              {hsm}",
             masters = site.pki.authority(Scope::Masters),
             operators = site.pki.authority(Scope::Operators),
+            store = site.store,
             hsm = site.token.section()?,
         );
         fs::write(site.config(), text)?;
@@ -104,6 +110,24 @@ impl Site {
     #[must_use]
     pub const fn pki(&self) -> &Pki {
         &self.pki
+    }
+
+    /// The id of the store, as the configuration has it.
+    #[must_use]
+    pub const fn store(&self) -> Uuid {
+        self.store
+    }
+
+    /// Takes that id out of the configuration.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the configuration can't be read or written.
+    pub fn without_store_id(&self) -> Result<()> {
+        let text = fs::read_to_string(self.config())?;
+        let line = format!("id = \"{}\"\n", self.store);
+        anyhow::ensure!(text.contains(&line), "{line:?} is not in {text}");
+        Ok(fs::write(self.config(), text.replace(&line, ""))?)
     }
 
     /// Starts the service and waits until it listens; its HSM may still be starting.

@@ -54,6 +54,7 @@ impl World {
             Arc::new(Memory::default()),
             Arc::clone(&operators),
             Arc::clone(&clock) as Arc<dyn Clock>,
+            None,
         )
         .await
         .unwrap();

@@ -1,12 +1,14 @@
 //! `mastersign hsm-worker`: the process that talks to one HSM.
 //!
 //! Started by the service, never by a person. It reads the configuration by itself: a service that
-//! was taken over must not be the one that tells it which operators to believe.
+//! was taken over must not be the one that tells it which operators to believe, and about which
+//! store.
 
 use std::process::ExitCode;
 
 use anyhow::Context;
 use hsm_config::Hsm;
+use uuid::Uuid;
 
 use crate::authorize::OperatorsCa;
 use crate::config::{Config, ConfigArgument};
@@ -35,13 +37,13 @@ pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let worker = Worker::from_stdin()
         .context("hsm-worker is started by the service, with a socket as its standard input")?;
     match load(arguments) {
-        Ok((hsm, operators)) => worker.run(hsm, operators)?,
+        Ok((hsm, operators, store)) => worker.run(hsm, operators, store)?,
         Err(error) => worker.give_up(&format!("{error:#}")),
     }
     Ok(ExitCode::SUCCESS)
 }
 
-fn load(arguments: Arguments) -> anyhow::Result<(Hsm, OperatorsCa)> {
+fn load(arguments: Arguments) -> anyhow::Result<(Hsm, OperatorsCa, Option<Uuid>)> {
     let Arguments {
         config,
         hsm: name,
@@ -50,12 +52,13 @@ fn load(arguments: Arguments) -> anyhow::Result<(Hsm, OperatorsCa)> {
     let config = config.load()?;
     telemetry::log(&config.log, log.as_deref())?;
     let operators = operators(&config)?;
+    let store = config.store.id;
     let hsm = config
         .hsms
         .into_iter()
         .find(|hsm| hsm.name.as_str() == name)
         .with_context(|| format!("the configuration has no HSM {name:?}"))?;
-    Ok((hsm, operators))
+    Ok((hsm, operators, store))
 }
 
 fn operators(config: &Config) -> anyhow::Result<OperatorsCa> {

@@ -11,6 +11,7 @@ use std::time::Duration;
 use hsm_config::{Hsm, RawHsm, explain};
 use minion::verify::Algorithm;
 use serde::de::{Deserialize, Deserializer, Error as _};
+use uuid::Uuid;
 
 use super::file::Layer;
 use super::{Config, ConfigError, Limits, Listen, Log, LogFormat, Signing, StoreConfig, Tls};
@@ -71,6 +72,7 @@ impl File {
                 operators_ca: self.tls.operators_ca.or(earlier.tls.operators_ca),
             },
             store: RawStore {
+                id: self.store.id.or(earlier.store.id),
                 path: self.store.path.or(earlier.store.path),
             },
             signing: RawSigning {
@@ -112,6 +114,7 @@ impl File {
                 operators_ca: required(self.tls.operators_ca, "tls.operators_ca")?,
             },
             store: StoreConfig {
+                id: self.store.id.map(|id| id.0),
                 path: match self.store.path {
                     Some(file) => base.join(file),
                     None => state_dir.join("mastersign.db"),
@@ -163,6 +166,7 @@ struct RawTls {
 #[derive(Default, serde::Deserialize)]
 #[serde(deny_unknown_fields, default)]
 struct RawStore {
+    id: Option<StoreId>,
     path: Option<PathBuf>,
 }
 
@@ -276,6 +280,22 @@ impl<'de> Deserialize<'de> for Short {
             Err(D::Error::custom(
                 "the duration must lie between 100ms and 2m",
             ))
+        }
+    }
+}
+
+/// The identity of a store.
+#[derive(Clone, Copy)]
+struct StoreId(Uuid);
+
+impl<'de> Deserialize<'de> for StoreId {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        match text.parse::<Uuid>() {
+            Ok(id) if !id.is_nil() => Ok(Self(id)),
+            Ok(_) | Err(_) => Err(D::Error::custom(
+                "the id of a store is a UUID that no other store has; uuidgen makes one",
+            )),
         }
     }
 }

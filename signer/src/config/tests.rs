@@ -72,6 +72,16 @@ const REFUSED: &[(&str, &str, &str)] = &[
         "",
     ),
     (
+        "[store]\nid = \"production\"\n",
+        "line 2: the id of a store is a UUID",
+        "",
+    ),
+    (
+        "[store]\nid = \"00000000-0000-0000-0000-000000000000\"\n",
+        "line 2: the id of a store is a UUID",
+        "",
+    ),
+    (
         "state_dir = \"/x\"\nstate_dir = \"/y\"\n",
         "line 2: duplicate key",
         "",
@@ -96,6 +106,7 @@ fn defaults_are_filled_in_and_paths_are_absolute() {
         config.store.path,
         Path::new("/var/lib/mastersign/mastersign.db")
     );
+    assert_eq!(config.store.id, None);
     assert_eq!(config.signing.default_algorithm, Algorithm::Sha1);
     assert_eq!(config.limits.drain_timeout, Duration::from_secs(20));
     assert_eq!(config.log.filter, "info");
@@ -117,11 +128,17 @@ fn a_later_file_replaces_single_keys_and_adds_hsms() {
              [signing.masters]\nb = \"PKCS1v15-SHA224\"\n{second}"
         ),
     );
+    files.write(
+        "conf.d/15-store.toml",
+        "[store]\nid = \"7d1c1b1e-5a52-4d4c-9f0a-3f1f2b8d6c11\"\n",
+    );
     files.write("conf.d/30-ignored.toml.bak", "nonsense");
     let config = files.load().unwrap();
     assert_eq!(config.limits.connections, 7);
     assert_eq!(config.limits.header_timeout, Duration::from_secs(3));
     assert_eq!(config.signing.masters.len(), 2);
+    let id = config.store.id.map(|id| id.to_string());
+    assert_eq!(id.as_deref(), Some("7d1c1b1e-5a52-4d4c-9f0a-3f1f2b8d6c11"));
     let names: Vec<&str> = config.hsms.iter().map(|hsm| hsm.name.as_str()).collect();
     assert_eq!(names, ["rack-1", "rack-2"]);
 }
@@ -220,7 +237,7 @@ fn the_example_is_a_configuration_and_shows_the_defaults() {
 }
 
 /// Keys of the example that have no default value.
-const NOT_DEFAULT: [&str; 3] = ["masters =", "public_key =", "sessions ="];
+const NOT_DEFAULT: [&str; 4] = ["id =", "masters =", "public_key =", "sessions ="];
 
 /// A configuration in a directory of its own.
 struct Files {

@@ -21,6 +21,7 @@ use nix::sys::prctl::set_dumpable;
 use nix::sys::resource::{Resource, setrlimit};
 use nix::sys::signal::{SigSet, Signal, raise};
 use secrecy::SecretString;
+use uuid::Uuid;
 
 use self::gate::Gate;
 use self::jobs::{Job, Jobs};
@@ -57,11 +58,13 @@ impl Worker {
 
     /// Serves until the service closes the socket or the token is lost; then ends the process.
     ///
+    /// Without a `store` the service says whose acceptances count.
+    ///
     /// # Errors
     ///
     /// Fails only if a thread could not be started.
-    pub fn run(self, hsm: Hsm, operators: OperatorsCa) -> io::Result<()> {
-        let gate = Arc::new(Gate::new(operators, hsm.sign_mechanism));
+    pub fn run(self, hsm: Hsm, operators: OperatorsCa, store: Option<Uuid>) -> io::Result<()> {
+        let gate = Arc::new(Gate::new(operators, store, hsm.sign_mechanism));
         let jobs = Arc::new(Jobs::default());
         let (pin, login) = sync_channel(1);
         let keeper = keeper::Keeper {
@@ -132,8 +135,10 @@ impl Reader {
             Order::Login { store, pin } => {
                 // A second one finds the store set or the keeper gone: one login in the life of a
                 // worker.
-                if self.gate.set_store(store) {
-                    let _ = self.pin.try_send(pin);
+                match self.gate.set_store(store) {
+                    Ok(true) => drop(self.pin.try_send(pin)),
+                    Ok(false) => {}
+                    Err(refusal) => self.link.end(Cause::Token, &refusal),
                 }
             }
             Order::Probe => self.push(Job::Probe { id }),

@@ -41,9 +41,10 @@ pub(super) async fn load(
     backend: &dyn Backend,
     operators: &OperatorsCa,
     clock: &dyn Clock,
+    id: Option<Uuid>,
 ) -> Result<Loaded, OpenError> {
     if is_empty(backend).await? {
-        create(backend, clock).await?;
+        create(backend, clock, id.unwrap_or_else(Uuid::new_v4)).await?;
     }
     let names = [Row::Schema, Row::Store, Row::AuditHead].map(|row| row.name());
     let snapshot = backend.read(&names).await.map_err(OpenError::Read)?;
@@ -55,6 +56,12 @@ pub(super) async fn load(
     let (trail, found) = Trail::read(backend).await?;
     let head_revision = check_head(head, found)?;
     let uuid = check_identity(identity, &trail)?;
+    if let Some(configured) = id.filter(|id| *id != uuid) {
+        return Err(OpenError::OtherStore {
+            found: uuid,
+            configured,
+        });
+    }
     let rows = rows(backend).await?;
     let state = Rebuild::new(rows, &trail, operators, uuid).run();
     Ok(Loaded {
@@ -70,9 +77,9 @@ async fn is_empty(backend: &dyn Backend) -> Result<bool, OpenError> {
 }
 
 /// Writes the first audit record, which names the store, and the rows that every store has.
-async fn create(backend: &dyn Backend, clock: &dyn Clock) -> Result<(), OpenError> {
+async fn create(backend: &dyn Backend, clock: &dyn Clock, uuid: Uuid) -> Result<(), OpenError> {
     let state = State::default();
-    let (uuid, now) = (Uuid::new_v4(), clock.now());
+    let now = clock.now();
     let subject = format!("store {uuid}");
     let mut change = Change::new(now, Actor::service(), Action::StoreCreated, subject);
     change.detail("store", &uuid);
@@ -216,6 +223,17 @@ pub enum OpenError {
     /// There are rows but not those that every store has.
     #[error("the database holds rows, but is no store: the row meta/schema is missing or damaged")]
     NoStore,
+    /// Somebody exchanged the database, or configured the wrong one.
+    #[error(
+        "the database holds the store {found}, and `store.id` in the configuration is \
+         {configured}: it belongs to another installation, or was exchanged"
+    )]
+    OtherStore {
+        /// The store in the database.
+        found: Uuid,
+        /// The one that it should be.
+        configured: Uuid,
+    },
     /// The database could not be read.
     #[error("failed to read the store")]
     Read(#[source] backend::Error),

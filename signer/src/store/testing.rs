@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex};
 use minion::verify::{Algorithm, KeyHash, PublicKey, Signature};
 use openssl::rsa::Padding;
 use sha2::{Digest, Sha256};
+use uuid::Uuid;
 
 use super::backend::{self, Backend, BoxFuture, Commit, Key, Page, Snapshot, Transaction};
 use super::{Actor, Memory, OpenError, Publication, Sqlite, Store};
@@ -30,7 +31,17 @@ impl Site {
     }
 
     pub(super) async fn try_open(&self, backend: Arc<dyn Backend>) -> Result<Store, OpenError> {
-        Store::open(backend, Arc::new(self.ca.operators()), Arc::new(Noon)).await
+        self.try_open_as(backend, None).await
+    }
+
+    /// With this id in the configuration.
+    pub(super) async fn try_open_as(
+        &self,
+        backend: Arc<dyn Backend>,
+        id: Option<Uuid>,
+    ) -> Result<Store, OpenError> {
+        let operators = Arc::new(self.ca.operators());
+        Store::open(backend, operators, Arc::new(Noon), id).await
     }
 
     pub(super) async fn open(&self, backend: Arc<dyn Backend>) -> Store {

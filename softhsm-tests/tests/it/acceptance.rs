@@ -134,6 +134,28 @@ async fn another_key_under_an_accepted_id_is_denied() {
     assert_eq!(signatures(&site), 0);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_of_another_installation_is_refused_at_start() {
+    let (ours, theirs) = (Site::create().unwrap(), Site::create().unwrap());
+    let (_, service) = pending(&theirs).await;
+    assert!(service.stop().unwrap().success());
+    assert!(ours.serve().unwrap().stop().unwrap().success());
+    std::fs::copy(theirs.database(), ours.database()).unwrap();
+    let error = format!("{:#}", ours.serve().unwrap_err());
+    let expected = format!(
+        "the database holds the store {}, and `store.id` in the configuration is {}",
+        theirs.store(),
+        ours.store()
+    );
+    assert!(error.contains(&expected), "{error}");
+
+    ours.without_store_id().unwrap();
+    let service = ours.serve().unwrap();
+    let warned = service.log().wait_for("`store.id` is not configured");
+    let line = format!("put `id = \"{}\"` under [store]", theirs.store());
+    assert!(warned.unwrap().contains(&line));
+}
+
 /// A running service with one master whose key waits for an operator.
 async fn pending(site: &Site) -> (Master, Service) {
     let service = start(site);

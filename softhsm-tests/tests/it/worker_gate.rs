@@ -131,6 +131,39 @@ fn nothing_is_signed_before_the_login_and_there_is_only_one() {
 }
 
 #[test]
+fn a_worker_with_a_configured_store_works_for_no_other() {
+    let rig = Rig::create().unwrap();
+    let mut worker = Worker::start(&rig);
+    // What an admin of the same CA accepted elsewhere.
+    let elsewhere = Uuid::new_v4();
+    worker.send(0, &login(elsewhere));
+    let (_, end) = worker.receive();
+    let Report::Ending { detail, .. } = end else {
+        panic!("not refused: {end:?}");
+    };
+    assert!(detail.contains(&elsewhere.to_string()), "{detail}");
+    assert!(detail.contains("`store.id`"), "{detail}");
+    worker.child.wait().unwrap();
+    let counts = rig.site().token().counts();
+    assert_eq!(counts.calls("C_Login").unwrap(), 0);
+    assert_eq!(counts.calls("C_Sign").unwrap(), 0);
+}
+
+#[test]
+fn a_worker_without_a_configured_store_believes_the_service() {
+    let rig = Rig::create().unwrap();
+    rig.site().without_store_id().unwrap();
+    let mut worker = Worker::start(&rig);
+    let named = Uuid::new_v4();
+    worker.log_in(named);
+    let key = &*keys(1).unwrap()[0];
+    let admin = Operator::new(&rig.site().pki().admin("bob").unwrap()).unwrap();
+    let acceptance = admin.sign(&statement(named, key).unwrap()).unwrap();
+    let answer = worker.sign(key.canonical(), &acceptance);
+    assert!(matches!(answer, Report::Signature(_)), "{answer:?}");
+}
+
+#[test]
 fn a_probe_signs_the_keys_own_public_half_and_describe_shows_no_signature() {
     let rig = Rig::create().unwrap();
     let mut worker = Worker::start(&rig);

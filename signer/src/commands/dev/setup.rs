@@ -201,10 +201,12 @@ impl Files {
              [listen]\napi = \"127.0.0.1:{api}\"\nops = \"127.0.0.1:{ops}\"\n\n\
              [tls]\ncertificate = \"server.pem\"\nkey = \"server.key\"\n\
              masters_ca = \"masters-ca.pem\"\noperators_ca = \"operators-ca.pem\"\n\n\
+             [store]\nid = \"{store}\"\n\n\
              [[hsm]]\nname = \"dev\"\nprofile = \"softhsm2\"\nmodule = {module}\ntoken_label = \"{LABEL}\"\n\
              key_id = \"{KEY_ID}\"\npublic_key = {public}\npin = {{ file = {pin} }}\n\n\
              [hsm.environment]\nSOFTHSM2_CONF = {conf}\n",
             state = text(&self.folder.join("state")),
+            store = uuid::Uuid::new_v4(),
             module = text(module),
             public = text(&self.master_sign_pub),
             pin = text(&self.token.join("pin")),

@@ -19,6 +19,8 @@ use crate::key_policy;
 #[derive(Debug)]
 pub(super) struct Gate {
     operators: OperatorsCa,
+    /// The only store that may be set, if this process's configuration names one.
+    configured: Option<Uuid>,
     mechanism: SignMechanism,
     store: OnceLock<Uuid>,
     own: OnceLock<Own>,
@@ -31,9 +33,14 @@ struct Own {
 }
 
 impl Gate {
-    pub(super) const fn new(operators: OperatorsCa, mechanism: SignMechanism) -> Self {
+    pub(super) const fn new(
+        operators: OperatorsCa,
+        configured: Option<Uuid>,
+        mechanism: SignMechanism,
+    ) -> Self {
         Self {
             operators,
+            configured,
             mechanism,
             store: OnceLock::new(),
             own: OnceLock::new(),
@@ -41,8 +48,22 @@ impl Gate {
     }
 
     /// Says whose acceptances count; false if that was said before.
-    pub(super) fn set_store(&self, store: Uuid) -> bool {
-        self.store.set(store).is_ok()
+    ///
+    /// # Errors
+    ///
+    /// Refuses another store than the configured one: operators of several installations may share
+    /// a CA, and what they accepted in one would be signed in the other.
+    pub(super) fn set_store(&self, store: Uuid) -> Result<bool, String> {
+        if self.store.get().is_some() {
+            return Ok(false);
+        }
+        match self.configured.filter(|configured| *configured != store) {
+            Some(configured) => Err(format!(
+                "the service names the store {store}, and `store.id` in the configuration is \
+                 {configured}"
+            )),
+            None => Ok(self.store.set(store).is_ok()),
+        }
     }
 
     /// Opens the gate; the key is the one on the token, which is never signed itself.

@@ -3,6 +3,7 @@
 
 use minion::verify::{Algorithm, KeyHash};
 use serde_json::{Value, json};
+use uuid::Uuid;
 
 use crate::audit::{Action, Actor, Digest, Event, Record};
 use crate::authorize::Verb;
@@ -134,6 +135,31 @@ async fn an_old_acceptance_replayed_after_the_revocation_stays_revoked() {
     assert_eq!(store.state().quarantined.len(), 2);
     assert_eq!(present(&store, "m1", &key(1)).await, Presented::Revoked);
     assert_eq!(store.state().master(&master("m1")).unwrap().generation, 2);
+}
+
+#[tokio::test]
+async fn with_a_configured_id_no_other_store_is_opened() {
+    let (site, file) = site().await;
+    let configured = Uuid::new_v4();
+    let refused = site.try_open_as(file.open(), Some(configured)).await;
+    let refused = refused.unwrap_err();
+    let OpenError::OtherStore { found, .. } = refused else {
+        panic!("{refused}");
+    };
+    // It says which one it is, and only that one opens it.
+    let store = site.try_open_as(file.open(), Some(found)).await.unwrap();
+    assert_eq!(store.uuid(), found);
+    store.close().await;
+    // The name alone does not make it ours: the first record of the audit log has the other one.
+    edit(&file, "meta/store", |row| row["uuid"] = json!(configured));
+    let refused = site.try_open_as(file.open(), Some(configured)).await;
+    let refused = refused.unwrap_err();
+    assert!(matches!(refused, OpenError::Identity), "{refused}");
+
+    let empty = File::new();
+    let store = site.try_open_as(empty.open(), Some(configured)).await;
+    let store = store.unwrap();
+    assert_eq!(store.uuid(), configured);
 }
 
 #[tokio::test]
@@ -304,7 +330,7 @@ async fn a_removed_head_keeps_the_store_closed() {
 #[tokio::test]
 async fn another_identity_keeps_the_store_closed() {
     let (site, file) = site().await;
-    let uuid = uuid::Uuid::from_u128(1);
+    let uuid = Uuid::from_u128(1);
     edit(&file, "meta/store", |row| row["uuid"] = json!(uuid));
     let refused = site.try_open(file.open()).await.unwrap_err();
     assert!(matches!(refused, OpenError::Identity), "{refused}");
