@@ -29,6 +29,10 @@ impl Pool {
     pub fn start(hsms: Vec<hsm_config::Hsm>, context: Context) -> Self {
         let shared = Arc::new(Shared::new(&hsms, context));
         // Before the first process is started, which would inherit the descriptors among them.
+        #[expect(
+            clippy::needless_collect,
+            reason = "all of them before the first start"
+        )]
         let hsms: Vec<_> = hsms
             .into_iter()
             .map(|hsm| (Inherited::of(&hsm.pin), hsm))
