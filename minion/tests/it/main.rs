@@ -12,3 +12,4 @@ mod differential;
 mod fingerprints;
 mod parse;
 mod vectors;
+mod wire;

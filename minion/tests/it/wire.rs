@@ -1,0 +1,3 @@
+//! The wire layer against what real masters and minions sent, and against what a hostile peer might.
+
+mod msgpack;
