@@ -11,7 +11,8 @@
 //! # Layout
 //!
 //! [`verify`] is in the order of the data: a PEM text becomes a [`verify::PublicKey`], a file becomes a
-//! [`verify::Signature`], and the two meet in [`verify::PublicKey::verify`].
+//! [`verify::Signature`], and the two meet in [`verify::PublicKey::verify`]. [`wire`] is around it: what a master
+//! sends is decoded, a handshake is checked by [`verify`], and its result opens what comes after.
 #![forbid(unsafe_code)]
 
 pub mod verify;

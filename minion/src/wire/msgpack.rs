@@ -1,9 +1,10 @@
 //! MessagePack in Salt's dialect, bounded before anything is allocated.
 //!
-//! Salt packs with `use_bin_type=False`, so text and bytes share the old *raw* family and nothing says which of the two
-//! a value is (Salt 3008.5, `salt/payload.py`, `dumps`). The codec is our own: serde and `rmpv` insist on the difference
-//! and lose the dialect, `rmpv` also builds the tree before anybody can count it, and `rmp`'s low-level reader would
-//! save the table of markers only, which is the small part of the work.
+//! Salt packs with `use_bin_type=False`, so text and bytes share the old *raw* family and nothing
+//! says which of the two a value is (Salt 3008.5, `salt/payload.py`, `dumps`). The codec is our
+//! own: serde and `rmpv` insist on the difference and lose the dialect, `rmpv` also builds the tree
+//! before anybody can count it, and `rmp`'s low-level reader would save the table of markers only,
+//! which is the small part of the work.
 
 mod decode;
 mod encode;
@@ -13,14 +14,16 @@ pub use decode::{DecodeError, decode};
 pub use encode::{EncodeError, encode};
 pub use fields::{FieldError, Fields};
 
-/// How deep maps and arrays may nest. A publication or a reply of Salt needs five levels; recursion ends here.
+/// How deep maps and arrays may nest. A publication or a reply of Salt needs five levels; recursion
+/// ends here.
 pub const MAX_DEPTH: usize = 32;
 
-/// How many values one message may hold, keys included. Each costs us at most 32 bytes however short its encoding, so
-/// a message of one-byte values cannot take more than 2 MiB.
+/// How many values one message may hold, keys included. Each costs us at most 32 bytes however
+/// short its encoding, so a message of one-byte values cannot take more than 2 MiB.
 pub const MAX_ITEMS: usize = 65_536;
 
-/// How long a message may be. A publication carries the arguments of a job, and Salt's own event bus ends at 1 MiB.
+/// How long a message may be. A publication carries the arguments of a job, and Salt's own event
+/// bus ends at 1 MiB.
 pub const MAX_BYTES: usize = 1024 * 1024;
 
 /// A decoded value.
@@ -49,19 +52,20 @@ pub enum Value {
 impl Value {
     /// The value as text, if it is raw and UTF-8.
     ///
-    /// Salt 3008.5, `salt/transport/frame.py`, `decode_embedded_strs`: what is valid UTF-8 becomes a string.
+    /// Salt 3008.5, `salt/transport/frame.py`, `decode_embedded_strs`: what is valid UTF-8 becomes
+    /// a string.
     #[must_use]
     pub fn as_text(&self) -> Option<&str> {
-        match self {
-            Self::Raw(bytes) => std::str::from_utf8(bytes).ok(),
-            Self::Nil
-            | Self::Bool(_)
-            | Self::Unsigned(_)
-            | Self::Signed(_)
-            | Self::Float(_)
-            | Self::Array(_)
-            | Self::Map(_)
-            | Self::Extension(..) => None,
+        std::str::from_utf8(self.as_bytes()?).ok()
+    }
+
+    /// The value as bytes, if it is raw.
+    #[must_use]
+    pub const fn as_bytes(&self) -> Option<&[u8]> {
+        if let Self::Raw(bytes) = self {
+            Some(bytes.as_slice())
+        } else {
+            None
         }
     }
 

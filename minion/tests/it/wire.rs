@@ -1,3 +1,5 @@
-//! The wire layer against what real masters and minions sent, and against what a hostile peer might.
+//! The wire layer against what real masters and minions sent, and against what a hostile peer
+//! might.
 
 mod msgpack;
+mod sealed;

@@ -1,10 +1,12 @@
-//! Reading: every length is compared with what is left of the message before a byte of memory is asked for.
+//! Reading: every length is compared with what is left of the message before a byte of memory is
+//! asked for.
 
 use super::{MAX_BYTES, MAX_DEPTH, MAX_ITEMS, Value};
 
 /// Reads exactly one value that fills `bytes`.
 ///
-/// Lengths in a longer form than needed are accepted, since a peer may write them so; `bin` and `str8` are read as raw.
+/// Lengths in a longer form than needed are accepted, since a peer may write them so; `bin` and
+/// `str8` are read as raw.
 ///
 /// # Errors
 ///
@@ -123,7 +125,8 @@ impl Reader<'_> {
 
     /// Charges the values that a container announces before room is made for them.
     ///
-    /// Charging each value when it comes would let nested headers ask for the whole limit once per level.
+    /// Charging each value when it comes would let nested headers ask for the whole limit once per
+    /// level.
     fn announce(&mut self, values: usize) -> Result<(), DecodeError> {
         if values > self.rest.len() {
             return Err(DecodeError::Truncated);

@@ -1,7 +1,8 @@
-//! Writing: the shortest form of everything, as Python's `msgpack` with `use_bin_type=False` writes it.
+//! Writing: the shortest form of everything, as Python's `msgpack` with `use_bin_type=False` writes
+//! it.
 //!
-//! `str8` and `bin` are never written (Salt 3008.5, `salt/payload.py`, `dumps`), so what we send is byte for byte what a
-//! stock minion would.
+//! `str8` and `bin` are never written (Salt 3008.5, `salt/payload.py`, `dumps`), so what we send is
+//! byte for byte what a stock minion would.
 
 use super::{MAX_DEPTH, Value};
 
@@ -9,7 +10,8 @@ use super::{MAX_DEPTH, Value};
 ///
 /// # Errors
 ///
-/// Fails on a value that [`decode`](super::decode) would refuse to read back for its depth or a length.
+/// Fails on a value that [`decode`](super::decode) would refuse to read back for its depth or a
+/// length.
 pub fn encode(value: &Value) -> Result<Vec<u8>, EncodeError> {
     let mut out = Vec::new();
     write(&mut out, value, 0)?;
@@ -59,7 +61,8 @@ fn write(out: &mut Vec<u8>, value: &Value, depth: usize) -> Result<(), EncodeErr
     Ok(())
 }
 
-/// Writes the length of a raw, array or map: within the marker up to `short.1`, else in 16 or 32 bits.
+/// Writes the length of a raw, array or map: within the marker up to `short.1`, else in 16 or 32
+/// bits.
 fn header(
     out: &mut Vec<u8>,
     length: usize,

@@ -1,7 +1,7 @@
 //! A map taken apart by name, once, where a message comes in.
 //!
-//! A name that occurs twice is refused: Python keeps the last value and others the first, and a message that two
-//! readers understand differently must not be acted on.
+//! A name that occurs twice is refused: Python keeps the last value and others the first, and a
+//! message that two readers understand differently must not be acted on.
 
 use std::collections::BTreeMap;
 
