@@ -6,7 +6,13 @@
 //! in the first lines of the function that receives it.
 #![warn(clippy::wildcard_enum_match_arm)]
 
+pub mod auth;
 pub mod crypticle;
+pub mod envelope;
+pub mod id;
 pub mod msgpack;
 pub mod nonce;
+pub mod private_key;
 pub mod publish;
+pub mod request;
+mod x931;
