@@ -13,6 +13,7 @@ pub mod id;
 pub mod msgpack;
 pub mod nonce;
 pub mod private_key;
+mod public_key;
 pub mod publish;
 pub mod request;
 mod x931;

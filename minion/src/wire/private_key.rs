@@ -128,58 +128,6 @@ impl fmt::Debug for PrivateKey {
     }
 }
 
-impl PublicKey {
-    /// Whether the key may take part in a handshake: at least 2048 bits and the exponent that
-    /// everybody uses.
-    #[must_use]
-    pub fn is_acceptable(&self) -> bool {
-        self.bits() >= MIN_BITS && self.exponent() == [1, 0, 1]
-    }
-
-    /// Encrypts for the owner of this key.
-    pub(super) fn encrypt(
-        &self,
-        encryption: Encryption,
-        plain: &[u8],
-    ) -> Result<Vec<u8>, PrivateOperation> {
-        let sealed = PKey::from_rsa(self.rsa().to_owned()).and_then(|key| {
-            let mut context = oaep(&key, encryption, |context| context.encrypt_init())?;
-            let mut sealed = vec![0; key.size()];
-            let length = context.encrypt(plain, Some(&mut sealed))?;
-            sealed.truncate(length);
-            Ok(sealed)
-        });
-        sealed.map_err(|_| PrivateOperation)
-    }
-
-    /// Whether `signature` is this key's X9.31 signature of `message`.
-    pub(super) fn verify_x931(&self, message: &[u8], signature: &[u8]) -> bool {
-        let size = self.rsa().size() as usize;
-        let Some(expected) = x931::pad(message, size) else {
-            return false;
-        };
-        self.power(signature).is_some_and(|block| block == expected)
-    }
-
-    /// The block in a raw signature: the power or the modulus less the power, whichever has the
-    /// trailer.
-    fn power(&self, signature: &[u8]) -> Option<Vec<u8>> {
-        let size = self.rsa().size() as usize;
-        let mut block = vec![0; size];
-        if signature.len() != size {
-            return None;
-        }
-        self.rsa()
-            .public_decrypt(signature, &mut block, Padding::NONE)
-            .ok()?;
-        if x931::ends_as_padded(*block.last()?) {
-            return Some(block);
-        }
-        let power = BigNum::from_slice(&block).ok()?;
-        fixed_length(&*less(self.rsa().n(), &power)?, size)
-    }
-}
-
 fn sign_x931(rsa: &Rsa<Private>, message: &[u8]) -> Result<Vec<u8>, PrivateOperation> {
     let size = rsa.size() as usize;
     let block = x931::pad(message, size).ok_or(PrivateOperation)?;
@@ -191,19 +139,19 @@ fn sign_x931(rsa: &Rsa<Private>, message: &[u8]) -> Result<Vec<u8>, PrivateOpera
     fixed_length(std::cmp::min(&power, &other), size).ok_or(PrivateOperation)
 }
 
-fn less(modulus: &BigNumRef, power: &BigNumRef) -> Option<BigNum> {
+pub(super) fn less(modulus: &BigNumRef, power: &BigNumRef) -> Option<BigNum> {
     let mut difference = BigNum::new().ok()?;
     difference.checked_sub(modulus, power).ok()?;
     Some(difference)
 }
 
-fn fixed_length(number: &BigNumRef, size: usize) -> Option<Vec<u8>> {
+pub(super) fn fixed_length(number: &BigNumRef, size: usize) -> Option<Vec<u8>> {
     number.to_vec_padded(i32::try_from(size).ok()?).ok()
 }
 
 /// A context for OAEP with the same hash for label and mask, as both sides of Salt use it, and with
 /// no label.
-fn oaep<T: HasPublic>(
+pub(super) fn oaep<T: HasPublic>(
     key: &PKeyRef<T>,
     encryption: Encryption,
     init: impl FnOnce(&mut PkeyCtx<T>) -> Result<(), openssl::error::ErrorStack>,
@@ -236,6 +184,3 @@ pub enum PrivateKeyError {
         bits: u32,
     },
 }
-
-/// What OpenSSL and Salt generate by default; anything shorter has been factored or soon will be.
-const MIN_BITS: u32 = 2048;

@@ -1,4 +1,4 @@
-//! The minion's key: what is read, what is refused, and the operations in every size that Salt makes.
+//! The minion's key: what is read and refused, and the operations in the sizes that Salt makes.
 
 use minion::verify::Algorithm;
 use minion::wire::id::MinionId;
