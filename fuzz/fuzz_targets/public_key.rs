@@ -6,7 +6,7 @@ use minion::verify::{PublicKey, clean_key};
 
 fuzz_target!(|input: &[u8]| {
     if let Ok(key) = PublicKey::parse(input) {
-        let again = PublicKey::parse(key.canonical().as_bytes()).expect("the canonical form parses");
+        let again = PublicKey::parse(key.canonical().as_bytes()).expect("its own text parses");
         assert_eq!(again.hash(), key.hash());
         assert_eq!(clean_key(key.canonical()), key.canonical());
     }

@@ -1,4 +1,5 @@
-//! Neither end of the worker's socket can be confused by the other: any bytes, in any pieces, give frames or an error.
+//! Neither end of the worker's socket can be confused by the other: any bytes, in any pieces, give
+//! frames or an error.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -13,7 +13,11 @@
 //! [`verify`] is in the order of the data: a PEM text becomes a [`verify::PublicKey`], a file becomes a
 //! [`verify::Signature`], and the two meet in [`verify::PublicKey::verify`]. [`wire`] is around it: what a master
 //! sends is decoded, a handshake is checked by [`verify`], and its result opens what comes after.
+//! [`failover`] decides which master to ask, when, and whether the one in use is still there.
 #![forbid(unsafe_code)]
 
-pub mod verify;
 pub mod wire;
+
+pub mod verify;
+
+pub mod failover;

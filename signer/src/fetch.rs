@@ -93,21 +93,25 @@ pub struct Fetch {
 impl Fetch {
     /// Asks for the signature, verifies it and writes it.
     ///
-    /// With `wait`, a pending key and an error that may pass are asked about again until that much time is over.
+    /// With `wait`, a pending key and an error that may pass are asked about again until that much time is over;
+    /// `waiting` hears about the first pending answer, because somebody has to act on it.
     ///
     /// # Errors
     ///
     /// As [`client::Error`] and [`DirectoryError`]; an answer that does not verify is an [`Outcome`], not an error.
-    pub fn run(&self, wait: Option<Duration>, clock: &dyn Clock) -> Result<Outcome, Error> {
+    pub fn run(
+        &self,
+        wait: Option<Duration>,
+        clock: &dyn Clock,
+        waiting: impl FnMut(&MasterId),
+    ) -> Result<Outcome, Error> {
         let client = self.client()?;
         let put = Blocking::new()
             .map_err(Error::Runtime)?
-            .wait(self.ask_until(&client, wait, clock))?;
+            .wait(self.ask_until(&client, wait, clock, waiting))?;
         match put {
-            Put::Pending(pending) => Ok(Outcome::Pending {
-                master: pending
-                    .master
-                    .unwrap_or_else(|| self.prepared.master.clone()),
+            Put::Pending(_) => Ok(Outcome::Pending {
+                master: self.prepared.master.clone(),
             }),
             Put::Signed { document, .. } => self.settle(&document, true),
         }
@@ -193,7 +197,9 @@ impl Fetch {
         client: &Client,
         wait: Option<Duration>,
         clock: &dyn Clock,
+        mut waiting: impl FnMut(&MasterId),
     ) -> Result<Put, Error> {
+        let mut told = false;
         let deadline = wait.and_then(|wait| Instant::now().checked_add(wait));
         let mut pause = FIRST_PAUSE;
         loop {
@@ -206,6 +212,9 @@ impl Fetch {
             let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
             match left {
                 Some(left) if may_change && !left.is_zero() => {
+                    if answer.is_ok() && !std::mem::replace(&mut told, true) {
+                        waiting(&self.prepared.master);
+                    }
                     tokio::time::sleep(pause.min(left)).await;
                 }
                 _ => return answer,

@@ -1,9 +1,10 @@
 //! Signatures by keys that live in HSMs.
 //!
-//! A PKCS#11 module is foreign code that may hang, crash or corrupt memory, and a call that hangs cannot be cancelled
-//! inside its process. So it never runs in the service: each configured token has a worker process of its own
-//! (`mastersign hsm-worker`), which the service kills at a deadline and replaces. Threads would be cheaper to start,
-//! but the only cure for a hung one is to end the process, and that must not be the process that serves.
+//! A PKCS#11 module is foreign code that may hang, crash or corrupt memory, and a call that hangs
+//! cannot be cancelled inside its process. So it never runs in the service: each configured token
+//! has a worker process of its own (`mastersign hsm-worker`), which the service kills at a deadline
+//! and replaces. Threads would be cheaper to start, but the only cure for a hung one is to end the
+//! process, and that must not be the process that serves.
 //!
 //! # Layout
 //!
@@ -18,8 +19,8 @@
 //! → token      PKCS#11
 //! ```
 //!
-//! Beside the path: [`pin`] reads PINs, [`latch`] remembers the wrong ones, [`breaker`] spaces the restarts, [`status`]
-//! is what an operator sees.
+//! Beside the path: [`pin`] reads PINs, [`latch`] remembers the wrong ones, [`breaker`] spaces the
+//! restarts, [`status`] is what an operator sees.
 
 pub mod breaker;
 mod flight;
@@ -60,7 +61,8 @@ pub struct Context {
     pub latch: Arc<dyn PinLatch>,
     /// Turns a PIN into what the latch remembers of it.
     pub latch_key: LatchKey,
-    /// Log in even if the token says that a wrong PIN was presented lately (`CKF_USER_PIN_COUNT_LOW`).
+    /// Log in even if the token says that a wrong PIN was presented lately
+    /// (`CKF_USER_PIN_COUNT_LOW`).
     pub force_login: bool,
 }
 

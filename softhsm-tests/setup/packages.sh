@@ -49,9 +49,9 @@ if ((${#packages[@]})); then
     fi
     as_root=()
     if ((EUID != 0)); then
-        if ! sudo -n true 2>/dev/null && ! [[ -t 0 ]]; then
-            say "missing: ${packages[*]}. Run this and start again:"
-            say "    sudo apt-get update && sudo ${install[*]}"
+        if ! command -v sudo >/dev/null || { ! sudo -n true 2>/dev/null && ! [[ -t 0 ]]; }; then
+            say "missing: ${packages[*]}. Run this as root and start again:"
+            say "    apt-get update && ${install[*]}"
             exit 1
         fi
         as_root=(sudo)

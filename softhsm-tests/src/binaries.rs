@@ -40,6 +40,7 @@ impl Binaries {
             .current_dir(env!("CARGO_MANIFEST_DIR"))
             .args(["build", "--quiet", "--message-format=json", "--bins"])
             .args(["--package=signer", "--package=fault-module", "--lib"])
+            .arg(format!("--profile={PROFILE}"))
             .output()
             .context("failed to run cargo build")?;
         let messages = String::from_utf8(output.stdout)?;
@@ -93,3 +94,10 @@ struct Target {
     kind: Vec<String>,
     name: String,
 }
+
+/// As this program was built, so that a benchmark measures optimised code.
+const PROFILE: &str = if cfg!(debug_assertions) {
+    "dev"
+} else {
+    "bench"
+};

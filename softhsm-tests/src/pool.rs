@@ -1,14 +1,18 @@
-//! The pool of HSM workers without the service around it: its permits, its latch, and its workers by name.
+//! The pool of HSM workers without the service around it: its permits, its latch, and its workers
+//! by name.
 
 use std::collections::HashSet;
+use std::fs;
 use std::future::Future;
-use std::path::Path;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 use minion::verify::PublicKey;
-use openssl::bn::{BigNum, BigNumRef};
+use openssl::bn::{BigNum, BigNumContext, BigNumRef};
 use signer::authorize::{
     Identity, MasterId, OperatorsCa, Permit, SignedStatement, Statement, Verb, authorize,
 };
@@ -21,7 +25,9 @@ use uuid::Uuid;
 
 use crate::binaries::Binaries;
 use crate::people::Operator;
+use crate::process::PATIENCE;
 use crate::service::Site;
+use crate::token::Token;
 
 /// An installation whose pool the test starts by itself.
 #[derive(Debug)]
@@ -40,9 +46,21 @@ impl Rig {
     ///
     /// Fails if a part of it can't be made.
     pub fn create() -> Result<Self> {
-        let site = Site::create()?;
+        Self::around(Site::create()?)
+    }
+
+    /// The same with a signing key of another size.
+    ///
+    /// # Errors
+    ///
+    /// As [`Rig::create`].
+    pub fn with_bits(bits: u32) -> Result<Self> {
+        Self::around(Site::around(Token::with_bits(bits)?)?)
+    }
+
+    fn around(site: Site) -> Result<Self> {
         let admin = Operator::new(&site.pki().admin("ada")?)?;
-        let operators = std::fs::read(site.pki().authority(Scope::Operators))?;
+        let operators = fs::read(site.pki().authority(Scope::Operators))?;
         Ok(Self {
             admin,
             operators: OperatorsCa::from_pem(&operators)?,
@@ -77,12 +95,25 @@ impl Rig {
     /// Fails if the text does not occur in it.
     pub fn edit(&self, from: &str, to: &str) -> Result<()> {
         let path = self.site.config();
-        let text = std::fs::read_to_string(&path)?;
+        let text = fs::read_to_string(&path)?;
         ensure!(text.contains(from), "{from:?} is not in {text}");
-        Ok(std::fs::write(path, text.replace(from, to))?)
+        Ok(fs::write(path, text.replace(from, to))?)
     }
 
-    /// Starts the pool with the program that cargo built for the tests.
+    /// Has the workers load the module itself: counting costs time.
+    ///
+    /// # Errors
+    ///
+    /// Fails if that was done before.
+    pub fn without_counting(&self) -> Result<()> {
+        let counting = format!("module = {:?}", Binaries::get()?.fault_module);
+        self.edit(
+            &counting,
+            &format!("module = {:?}", self.site.token().module()),
+        )
+    }
+
+    /// Starts the pool.
     ///
     /// # Errors
     ///
@@ -91,7 +122,7 @@ impl Rig {
         self.start_with(&Binaries::get()?.mastersign)
     }
 
-    /// Starts the pool with this program as its workers.
+    /// Starts the pool with another program in the place of its workers.
     ///
     /// # Errors
     ///
@@ -107,6 +138,29 @@ impl Rig {
             config: config.clone(),
         };
         Ok(Pool::start(Config::load(&config)?.hsms, context))
+    }
+
+    /// Adds a second HSM, on a copy of this token.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the token can't be copied.
+    pub fn add_twin(&self, token: &Token) -> Result<()> {
+        let folder = self.site.directory().join("twin");
+        let conf = token.copy_to(&folder)?;
+        let path = self.site.config();
+        let mut text = fs::read_to_string(&path)?;
+        let (_, section) = text.split_once("[[hsm]]").context("no HSM")?;
+        let [(variable, original)] = self.site.token().environment();
+        let section = section
+            .replace("name = \"suite\"", "name = \"twin\"")
+            .replace(
+                &format!("{variable} = {original:?}"),
+                &format!("{variable} = {conf:?}"),
+            );
+        let pinned = format!("public_key = {:?}\n", self.site.token().public_key_file());
+        text = format!("{text}\n[[hsm]]{}", section.replace(&pinned, ""));
+        Ok(fs::write(path, text)?)
     }
 
     /// The acceptance of a key by this rig's admin.
@@ -146,6 +200,37 @@ impl Rig {
     }
 }
 
+/// A program that stands between the service and its worker, and meddles.
+///
+/// Each frame passes through a line of Python, which sees `kind` and may change `body`: 4 is an
+/// order to sign, 5 is a report with a signature.
+#[derive(Debug)]
+pub struct Impostor(PathBuf);
+
+impl Impostor {
+    /// Writes the program.
+    ///
+    /// # Errors
+    ///
+    /// Fails if its file can't be written.
+    pub fn new(rig: &Rig, line: &str) -> Result<Self> {
+        let path = rig.site.directory().join("impostor");
+        let worker = &Binaries::get()?.mastersign;
+        let text = IMPOSTOR
+            .replace("WORKER", &worker.to_string_lossy())
+            .replace("MEDDLE", line);
+        fs::write(&path, text)?;
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o700))?;
+        Ok(Self(path))
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
 /// What an admin says to accept a key.
 ///
 /// # Errors
@@ -162,14 +247,18 @@ pub fn statement(store: Uuid, key: &PublicKey) -> Result<Statement> {
     })
 }
 
-/// So many different public keys of 2048 bits, fast: products of few primes, whose private halves nobody needs.
+/// So many different public keys of 2048 bits, fast: products of few primes, whose private halves
+/// nobody needs.
 ///
 /// # Errors
 ///
 /// Fails if OpenSSL finds no primes.
 pub fn keys(count: usize) -> Result<Vec<Arc<PublicKey>>> {
     let mut primes = Vec::new();
-    while primes.len() * primes.len().saturating_sub(1) / 2 < count {
+    // The n-th prime makes n - 1 new pairs.
+    let mut pairs = 0_usize;
+    while pairs < count {
+        pairs = pairs.saturating_add(primes.len());
         let mut prime = BigNum::new()?;
         prime.generate_prime(1024, false, None, None)?;
         primes.push(prime);
@@ -185,7 +274,8 @@ pub fn keys(count: usize) -> Result<Vec<Arc<PublicKey>>> {
 }
 
 fn product(p: &BigNumRef, q: &BigNumRef) -> Result<PublicKey> {
-    let modulus = p * q;
+    let mut modulus = BigNum::new()?;
+    modulus.checked_mul(p, q, &mut *BigNumContext::new()?)?;
     Ok(PublicKey::from_components(&modulus.to_vec(), &[1, 0, 1])?)
 }
 
@@ -204,14 +294,14 @@ pub fn only(pool: &Pool) -> Result<HsmStatus> {
 ///
 /// Fails, with the state that it is in instead, when the patience is over.
 pub async fn reaches(pool: &Pool, state: State) -> Result<HsmStatus> {
-    let end = tokio::time::Instant::now() + crate::process::PATIENCE;
+    let start = Instant::now();
     loop {
         let status = only(pool)?;
         if status.state == state {
             return Ok(status);
         }
-        ensure!(tokio::time::Instant::now() < end, "still {status:?}");
-        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        ensure!(start.elapsed() < PATIENCE, "still {status:?}");
+        tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }
 
@@ -254,3 +344,36 @@ impl PinLatch for MemoryLatch {
 }
 
 const MASTER: &str = "m1.example";
+/// The two directions share the condition: an order and a report of the same number never both
+/// match.
+const IMPOSTOR: &str = r#"#!/usr/bin/env python3
+import os, socket, struct, subprocess, sys, threading
+
+ours, theirs = socket.socketpair()
+service = socket.socket(fileno=0)
+subprocess.Popen(["WORKER", *sys.argv[1:]], stdin=theirs)
+theirs.close()
+
+
+def exactly(source, count):
+    data = bytearray()
+    while len(data) < count:
+        piece = source.recv(count - len(data))
+        if not piece:
+            os._exit(0)
+        data += piece
+    return data
+
+
+def forward(source, target, orders):
+    while True:
+        head = exactly(source, 8)
+        body = exactly(source, struct.unpack(">II", head)[0])
+        kind = body[0] if orders == (body[0] == 4) else None
+        MEDDLE
+        target.sendall(head + body)
+
+
+threading.Thread(target=forward, args=(service, ours, True)).start()
+forward(ours, service, False)
+"#;

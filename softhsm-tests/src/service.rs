@@ -34,9 +34,17 @@ impl Site {
     ///
     /// Fails if a part of it can't be made; without SoftHSM2 the error says how to install it.
     pub fn create() -> Result<Self> {
+        Self::around(Token::create()?)
+    }
+
+    /// The same around a token that is there.
+    ///
+    /// # Errors
+    ///
+    /// As [`Site::create`].
+    pub fn around(token: Token) -> Result<Self> {
         let directory = TempDir::with_prefix("service-")?;
         fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o700))?;
-        let token = Token::create()?;
         let pki = Pki::create(&directory.path().join("pki"))?;
         let site = Self {
             directory,

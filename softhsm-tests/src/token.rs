@@ -26,36 +26,34 @@ pub struct Token {
 }
 
 impl Token {
-    /// Initialises a token and makes an RSA-2048 signing key in it, with the command that an operator
-    /// has for it.
+    /// Initialises a token and makes an RSA-2048 signing key in it, with the command that an
+    /// operator has for it.
     ///
     /// # Errors
     ///
     /// Fails, with the line that installs SoftHSM2, if there is no PKCS#11 module.
     pub fn create() -> Result<Self> {
+        Self::with_bits(2048)
+    }
+
+    /// The same with a key of another size.
+    ///
+    /// # Errors
+    ///
+    /// As [`Token::create`].
+    pub fn with_bits(bits: u32) -> Result<Self> {
         let module = module()?;
         let directory = TempDir::with_prefix("token-")?;
         let path = directory.path();
         fs::create_dir(path.join("tokens"))?;
-        fs::write(
-            path.join("softhsm2.conf"),
-            format!(
-                "directories.tokendir = {}\nobjectstore.backend = file\nlog.level = ERROR\n",
-                path.join("tokens").display()
-            ),
-        )?;
+        write_conf(path)?;
         let out = path.join("master_sign.pub");
         let (pin, so_pin) = (path.join("pin"), path.join("so-pin"));
         write_secret(&pin, PIN)?;
         write_secret(&so_pin, "security-officer")?;
         run(mastersign()?
-            .args([
-                "hsm",
-                "init",
-                "--init-token",
-                "--backup=none",
-                "--bits=2048",
-            ])
+            .args(["hsm", "init", "--init-token", "--backup=none"])
+            .arg(format!("--bits={bits}"))
             .args(["--token-label", LABEL, "--key-id", KEY_ID])
             .arg("--module")
             .arg(&module)
@@ -90,6 +88,38 @@ impl Token {
     #[must_use]
     pub fn counts(&self) -> Counts {
         Counts::new(self.directory.path().join("calls"))
+    }
+
+    /// The module itself, without the one that counts.
+    #[must_use]
+    pub fn module(&self) -> &Path {
+        &self.module
+    }
+
+    /// What a process needs in its environment to find the token.
+    #[must_use]
+    pub fn environment(&self) -> [(&'static str, String); 1] {
+        environment(self.directory.path())
+    }
+
+    /// Copies the token, as a vendor's cloning would; gives the configuration file of the copy.
+    ///
+    /// # Errors
+    ///
+    /// Fails if a file can't be copied.
+    pub fn copy_to(&self, folder: &Path) -> Result<PathBuf> {
+        fs::create_dir(folder)?;
+        run(Command::new("cp")
+            .arg("--recursive")
+            .arg(self.directory.path().join("tokens"))
+            .arg(folder))?;
+        write_conf(folder)
+    }
+
+    /// The PIN.
+    #[must_use]
+    pub const fn pin(&self) -> &'static str {
+        PIN
     }
 
     /// The file with the PIN, as the service reads it.
@@ -220,6 +250,20 @@ fn module() -> Result<PathBuf> {
 fn environment(directory: &Path) -> [(&'static str, String); 1] {
     let file = directory.join("softhsm2.conf");
     [("SOFTHSM2_CONF", file.to_string_lossy().into_owned())]
+}
+
+/// The configuration of a SoftHSM2 with its tokens in this folder.
+fn write_conf(folder: &Path) -> Result<PathBuf> {
+    let path = folder.join("softhsm2.conf");
+    let tokens = folder.join("tokens");
+    fs::write(
+        &path,
+        format!(
+            "directories.tokendir = {}\nobjectstore.backend = file\nlog.level = ERROR\n",
+            tokens.display()
+        ),
+    )?;
+    Ok(path)
 }
 
 fn write_secret(path: &Path, secret: &str) -> Result<()> {

@@ -10,6 +10,7 @@
 
 mod clean_key;
 mod differential;
+mod failover;
 mod fingerprints;
 mod parse;
 mod vectors;

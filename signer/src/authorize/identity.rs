@@ -135,7 +135,9 @@ impl fmt::Display for Identity {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum IdentityError {
     /// A name outside the alphabet or of a wrong length.
-    #[error("a name is 1 to 253 characters of A-Z, a-z, 0-9, dot, underscore and hyphen")]
+    #[error(
+        "a name is 1 to 253 characters of A-Z, a-z, 0-9, dot, underscore and hyphen, but not . or .."
+    )]
     Name,
     /// A role that does not exist.
     #[error("the role is none of master, admin, auditor, metrics")]
@@ -145,9 +147,61 @@ pub enum IdentityError {
     Scheme,
 }
 
+/// Also refuses the two names that a URL cannot carry as a segment of its path (RFC 3986, section
+/// 5.2.4).
 fn is_name(text: &str) -> bool {
     (1..=253).contains(&text.len())
+        && !matches!(text, "." | "..")
         && text
             .bytes()
             .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_what_a_path_and_a_statement_can_carry() {
+        for good in ["a", "web-1.example_x", "...", &"x".repeat(253)] {
+            assert_eq!(good.parse::<MasterId>().unwrap().as_str(), good);
+        }
+        for bad in [
+            "",
+            ".",
+            "..",
+            "a b",
+            "a/b",
+            "a\n",
+            "é",
+            "a:b",
+            "*",
+            &"x".repeat(254),
+        ] {
+            assert_eq!(bad.parse::<MasterId>(), Err(IdentityError::Name), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn an_identity_is_read_as_it_is_written_and_in_no_other_way() {
+        for uri in [
+            "mastersign:master:m-1",
+            "mastersign:admin:alice",
+            "mastersign:auditor:bob",
+            "mastersign:metrics:scraper",
+        ] {
+            assert_eq!(uri.parse::<Identity>().unwrap().to_string(), uri);
+        }
+        for (uri, reason) in [
+            ("master:m-1", IdentityError::Scheme),
+            ("mastersign:m-1", IdentityError::Scheme),
+            ("Mastersign:master:m-1", IdentityError::Scheme),
+            ("mastersign:root:m-1", IdentityError::Role),
+            ("mastersign:Admin:alice", IdentityError::Role),
+            ("mastersign:admin:", IdentityError::Name),
+            ("mastersign:master:a:b", IdentityError::Name),
+        ] {
+            assert_eq!(uri.parse::<Identity>(), Err(reason), "{uri}");
+        }
+    }
 }

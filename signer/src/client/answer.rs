@@ -148,9 +148,9 @@ pub enum Put {
 /// A key that waits for an operator.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct Pending {
-    /// The name under which the operator will find it, if the service says so.
-    #[serde(default)]
-    pub master: Option<MasterId>,
+    /// The key as the service read it.
+    #[serde(deserialize_with = "from_text")]
+    pub public_key_sha256: KeyHash,
 }
 
 /// A signature with everything that is needed to check it.

@@ -1,3 +1,5 @@
+//! The client against a real TLS listener: what it sends, and how it names what goes wrong.
+
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
 use std::sync::{Arc, Mutex};
@@ -41,14 +43,17 @@ fn the_stores_name_is_read() {
 #[test]
 fn a_request_for_a_signature_carries_the_key_the_time_and_the_proof() {
     let pki = TestPki::new();
-    let server = Server::start(pki.server("localhost"), |_| {
-        reply(202, r#"{"status":"pending","master":"m1"}"#)
+    let key = key();
+    let body =
+        serde_json::json!({"status": "pending", "public_key_sha256": key.hash().to_string()});
+    let server = Server::start(pki.server("localhost"), move |_| {
+        reply(202, &body.to_string())
     });
     let client = Client::new(&server.url(), &pki.credentials("mastersign:master:m1")).unwrap();
-    let (key, time) = (key(), "2026-11-22T02:25:06Z".parse().unwrap());
+    let time = "2026-11-22T02:25:06Z".parse().unwrap();
     let put = wait(client.put_signature(&key, Some(Algorithm::Sha224), time, b"proof")).unwrap();
-    let master = Some("m1".parse().unwrap());
-    assert_eq!(put, Put::Pending(Pending { master }));
+    let public_key_sha256 = key.hash();
+    assert_eq!(put, Put::Pending(Pending { public_key_sha256 }));
     let request = server.requests().remove(0);
     let line = format!(
         "PUT /v1/signatures/{}?algorithm=PKCS1v15-SHA224 HTTP/1.1",

@@ -8,6 +8,7 @@ use anyhow::Context;
 use clap::ValueEnum;
 use serde_json::json;
 
+use crate::authorize::MasterId;
 use crate::clock::SystemClock;
 use crate::fetch::settings::Partial;
 use crate::fetch::{Fetch, Outcome, Prepared};
@@ -77,7 +78,13 @@ pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let outcome = if dry_run {
         fetch.dry_run()
     } else {
-        fetch.run(wait, &SystemClock)
+        fetch.run(wait, &SystemClock, |master| {
+            // Nobody is left to tell if standard error is closed.
+            let _ = terminal::note(format_args!(
+                "waiting for an operator to accept this key:\n\n    {}\n",
+                acceptance(&fetch, master)
+            ));
+        })
     };
     let outcome = match outcome {
         Ok(outcome) => outcome,
@@ -132,8 +139,9 @@ fn tell(fetch: &Fetch, outcome: &Outcome) -> anyhow::Result<()> {
             "would ask for a signature of key {key} and write it to {file}; none was made yet"
         ))?,
         Outcome::Pending { master } => terminal::say(format_args!(
-            "pending: an operator has to accept this key first, after comparing it:\n\n    \
-             mastersign masters accept {master} --key {key}\n\nThen run this command again, or use --wait."
+            "pending: an operator has to accept this key first, after comparing it:\n\n    {}\n\nThen run this command \
+             again, or use --wait.",
+            acceptance(fetch, master)
         ))?,
         Outcome::Mismatch { why } => terminal::note(format_args!(
             "mastersign: verification failed, nothing was written: {why}"
@@ -146,6 +154,14 @@ fn tell(fetch: &Fetch, outcome: &Outcome) -> anyhow::Result<()> {
         next_steps(fetch, outcome)?;
     }
     Ok(())
+}
+
+/// What the operator runs.
+fn acceptance(fetch: &Fetch, master: &MasterId) -> String {
+    format!(
+        "mastersign masters accept {master} --key {}",
+        fetch.key().hash()
+    )
 }
 
 fn next_steps(fetch: &Fetch, outcome: &Outcome) -> anyhow::Result<()> {

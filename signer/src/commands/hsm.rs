@@ -1,9 +1,10 @@
 //! `mastersign hsm`: make, list and test signing keys in an HSM.
 //!
-//! A PKCS#11 module is configured through the environment of its process, and it may crash or hang. So each of these
-//! commands starts itself once more, as a child with exactly the environment that the service would give to a worker:
-//! what works here works there, and what `SOFTHSM2_CONF` says in the operator's shell deceives nobody. The child has
-//! the same arguments; PINs are read by the parent and reach it through a pipe.
+//! A PKCS#11 module is configured through the environment of its process, and it may crash or hang.
+//! So each of these commands starts itself once more, as a child with exactly the environment that
+//! the service would give to a worker: what works here works there, and what `SOFTHSM2_CONF` says
+//! in the operator's shell deceives nobody. The child has the same arguments; PINs are read by the
+//! parent and reach it through a pipe.
 
 mod attributes;
 mod backup;
@@ -57,8 +58,8 @@ enum Output {
 ///
 /// # Errors
 ///
-/// Fails if the arguments contradict each other or a PIN cannot be read; what the token refused is reported by the
-/// child, and only its exit code comes back.
+/// Fails if the arguments contradict each other or a PIN cannot be read; what the token refused is
+/// reported by the child, and only its exit code comes back.
 pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let Arguments {
         command,

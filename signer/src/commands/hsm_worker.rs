@@ -1,7 +1,7 @@
 //! `mastersign hsm-worker`: the process that talks to one HSM.
 //!
-//! Started by the service, never by a person. It reads the configuration by itself: a service that was taken over must not
-//! be the one that tells it which operators to believe.
+//! Started by the service, never by a person. It reads the configuration by itself: a service that
+//! was taken over must not be the one that tells it which operators to believe.
 
 use std::process::ExitCode;
 
@@ -11,6 +11,7 @@ use hsm_config::Hsm;
 use crate::authorize::OperatorsCa;
 use crate::config::{Config, ConfigArgument};
 use crate::hsm::worker::Worker;
+use crate::telemetry;
 
 /// The arguments of `mastersign hsm-worker`.
 #[derive(Debug, clap::Args)]
@@ -20,6 +21,9 @@ pub struct Arguments {
     /// The HSM's name in the configuration
     #[arg(long, value_name = "NAME")]
     hsm: String,
+    /// What is logged, as for `serve`
+    #[arg(long, env = "MASTERSIGN_LOG", value_name = "FILTER")]
+    log: Option<String>,
 }
 
 /// Runs `mastersign hsm-worker`.
@@ -38,8 +42,13 @@ pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
 }
 
 fn load(arguments: Arguments) -> anyhow::Result<(Hsm, OperatorsCa)> {
-    let Arguments { config, hsm: name } = arguments;
+    let Arguments {
+        config,
+        hsm: name,
+        log,
+    } = arguments;
     let config = config.load()?;
+    telemetry::log(&config.log, log.as_deref())?;
     let operators = operators(&config)?;
     let hsm = config
         .hsms

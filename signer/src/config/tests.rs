@@ -1,3 +1,5 @@
+//! Configurations that are accepted, and refusals with the words that help.
+
 use std::error::Error;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;

@@ -195,6 +195,15 @@ mod tests {
     }
 
     #[test]
+    fn the_example_names_every_key() {
+        let example = include_str!("../../../deploy/fetch.example.toml");
+        let (_directory, path) = file(&example.replace("\n# ", "\n"));
+        let settings = Partial::read(&path).unwrap().complete().unwrap();
+        assert_eq!(settings.algorithm, Some(Algorithm::Sha1));
+        assert_eq!(settings.salt_config, Path::new("/etc/salt"));
+    }
+
+    #[test]
     fn the_command_line_wins() {
         let (_directory, path) = file(ALL);
         let line = Partial {

@@ -1,3 +1,5 @@
+//! The whole of a fetch against a service that answers well, late or wrongly.
+
 use std::fs;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -76,6 +78,7 @@ impl Scene {
             "signing_keys": [{"id": hash(&self.signing).to_string(), "state": "active"}],
         });
         let puts = AtomicUsize::new(0);
+        let hash = hash(&self.master);
         Server::start(self.pki.server("localhost"), move |request| {
             if request.starts_with("GET /v1/signing-keys ") {
                 return reply(200, &keys.to_string());
@@ -83,7 +86,8 @@ impl Scene {
             if request.starts_with("GET ") || puts.fetch_add(1, Ordering::SeqCst) >= pending {
                 return reply(200, &document.to_string());
             }
-            reply(202, r#"{"status":"pending"}"#)
+            let pending = json!({"status": "pending", "public_key_sha256": hash.to_string()});
+            reply(202, &pending.to_string())
         })
     }
 
@@ -123,7 +127,7 @@ fn a_signature_is_written_once_and_then_left_alone() {
     };
     assert_eq!(fetch.dry_run().unwrap(), would);
     assert!(!scene.file().exists());
-    assert_eq!(fetch.run(None, &SystemClock).unwrap(), WRITTEN);
+    assert_eq!(fetch.run(None, &SystemClock, |_| ()).unwrap(), WRITTEN);
     let content = fs::read_to_string(scene.file()).unwrap();
     let expected = scene.document(&scene.signing);
     assert_eq!(
@@ -133,7 +137,7 @@ fn a_signature_is_written_once_and_then_left_alone() {
     let unchanged = Outcome::Unchanged {
         algorithm: Algorithm::Sha1,
     };
-    assert_eq!(fetch.run(None, &SystemClock).unwrap(), unchanged);
+    assert_eq!(fetch.run(None, &SystemClock, |_| ()).unwrap(), unchanged);
     assert_eq!(fetch.missing_lines().len(), 3);
 }
 
@@ -142,7 +146,7 @@ fn the_proof_is_by_the_masters_key_over_the_agreed_text() {
     let scene = Scene::new();
     let server = scene.service(&scene.signing, 0);
     let fetch = scene.fetch(&server);
-    fetch.run(None, &SystemClock).unwrap();
+    fetch.run(None, &SystemClock, |_| ()).unwrap();
     let put = server.requests().pop().unwrap();
     let body: serde_json::Value =
         serde_json::from_str(put.split_once("\r\n\r\n").unwrap().1).unwrap();
@@ -165,7 +169,7 @@ fn an_answer_that_does_not_verify_leaves_the_old_file_in_its_place() {
     let forger = Rsa::generate(2048).unwrap();
     let server = scene.service(&forger, 0);
     let fetch = scene.fetch(&server);
-    let outcome = fetch.run(None, &SystemClock).unwrap();
+    let outcome = fetch.run(None, &SystemClock, |_| ()).unwrap();
     assert!(matches!(outcome, Outcome::Mismatch { .. }), "{outcome:?}");
     assert_eq!(fs::read_to_string(scene.file()).unwrap(), "old\n");
     assert_eq!(fs::read_dir(scene.pki.path("pki")).unwrap().count(), 3);
@@ -177,7 +181,10 @@ fn a_service_without_the_pinned_key_is_not_even_asked() {
     let server = scene.service(&scene.signing, 0);
     let other = Rsa::generate(2048).unwrap().public_key_to_pem().unwrap();
     fs::write(scene.pki.path("master_sign.pub"), other).unwrap();
-    let error = scene.fetch(&server).run(None, &SystemClock).unwrap_err();
+    let error = scene
+        .fetch(&server)
+        .run(None, &SystemClock, |_| ())
+        .unwrap_err();
     assert!(error.is_mismatch(), "{error}");
     assert!(
         server
@@ -191,21 +198,26 @@ fn a_service_without_the_pinned_key_is_not_even_asked() {
 fn a_pending_key_is_an_outcome_of_its_own() {
     let scene = Scene::new();
     let server = scene.service(&scene.signing, usize::MAX);
-    let outcome = scene.fetch(&server).run(None, &SystemClock).unwrap();
+    let outcome = scene
+        .fetch(&server)
+        .run(None, &SystemClock, |_| ())
+        .unwrap();
     let master = "m1".parse().unwrap();
     assert_eq!(outcome, Outcome::Pending { master });
     assert!(!scene.file().exists());
 }
 
 #[test]
-fn waiting_ends_when_the_key_is_accepted() {
+fn waiting_says_so_once_and_ends_when_the_key_is_accepted() {
     let scene = Scene::new();
-    let server = scene.service(&scene.signing, 1);
+    let server = scene.service(&scene.signing, 2);
     let wait = Some(Duration::from_secs(60));
-    assert_eq!(
-        scene.fetch(&server).run(wait, &SystemClock).unwrap(),
-        WRITTEN
-    );
+    let mut told = Vec::new();
+    let outcome = scene
+        .fetch(&server)
+        .run(wait, &SystemClock, |master| told.push(master.to_string()));
+    assert_eq!(outcome.unwrap(), WRITTEN);
+    assert_eq!(told, ["m1"]);
 }
 
 #[test]

@@ -1,8 +1,9 @@
 //! When a worker may be started again.
 //!
-//! The first loss after good work is answered at once: the calls it held are waiting, and a fresh process is the cure.
-//! Losses without a success between them are spaced, from half a second doubling to thirty, so that a broken module is not
-//! started in a loop; chance spreads the starts of several services that share an HSM.
+//! The first loss after good work is answered at once: the calls it held are waiting, and a fresh
+//! process is the cure. Losses without a success between them are spaced, from half a second
+//! doubling to thirty, so that a broken module is not started in a loop; chance spreads the starts
+//! of several services that share an HSM.
 
 use std::time::Duration;
 

@@ -1,8 +1,9 @@
 //! What one worker holds, and since when.
 //!
-//! A worker takes calls in order and signs as many at a time as it has sessions, so the service knows without being
-//! told which calls the token works on: the oldest ones, one for each session. The deadline runs from the moment a call
-//! became one of these; a call that only waits behind a slow one is not suspected.
+//! A worker takes calls in order and signs as many at a time as it has sessions, so the service
+//! knows without being told which calls the token works on: the oldest ones, one for each session.
+//! The deadline runs from the moment a call became one of these; a call that only waits behind a
+//! slow one is not suspected.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -38,14 +39,16 @@ impl<T> Flight<T> {
         self.calls.len()
     }
 
-    /// Whether the worker should get another call: there is always one waiting for each session that gets free.
+    /// Whether the worker should get another call: there is always one waiting for each session
+    /// that gets free.
     pub(super) fn has_room(&self) -> bool {
         self.calls.len() < self.sessions.saturating_add(self.sessions.max(LEAST_AHEAD))
     }
 
     /// Notes a call that is about to be sent; the number is its id.
     pub(super) fn add(&mut self, call: T, now: Instant) -> u32 {
-        // Zero belongs to what is no answer. After four thousand million calls the oldest id is long answered.
+        // Zero belongs to what is no answer. After four thousand million calls the oldest id is
+        // long answered.
         self.last_id = self.last_id.checked_add(1).unwrap_or(1);
         let started = (self.calls.len() < self.sessions).then_some(now);
         self.calls.insert(self.last_id, Held { call, started });
@@ -63,14 +66,17 @@ impl<T> Flight<T> {
 
     /// When the first call will be past the deadline.
     pub(super) fn due(&self) -> Option<Instant> {
-        let started = self.calls.values().filter_map(|held| held.started).min()?;
+        // Only these can have started, and ids that have gone round may stand in any order among
+        // them.
+        let in_sessions = self.calls.values().take(self.sessions);
+        let started = in_sessions.filter_map(|held| held.started).min()?;
         started.checked_add(self.deadline)
     }
 
     /// Everything the worker held when it was lost.
     ///
-    /// If some calls are past the deadline, they are the suspects; if none is, the process died by itself, over any of
-    /// those that the token worked on.
+    /// If some calls are past the deadline, they are the suspects; if none is, the process died by
+    /// itself, over any of those that the token worked on.
     pub(super) fn into_lost(self, now: Instant) -> impl Iterator<Item = (T, Suspicion)> {
         let deadline = self.deadline;
         let late = move |started: Option<Instant>| {

@@ -1,9 +1,10 @@
 //! The memory of wrong PINs.
 //!
-//! A token locks itself after a few wrong PINs, and a service that restarts on failure presents the same wrong PIN at
-//! every start. So a PIN that was refused is remembered, in the store and over restarts, until the configuration gives
-//! another one or an operator lifts the latch. What is remembered is a keyed hash: the key stays in a file on this
-//! machine, because a PIN is short enough to be guessed from a plain hash, and the store may be copied elsewhere.
+//! A token locks itself after a few wrong PINs, and a service that restarts on failure presents the
+//! same wrong PIN at every start. So a PIN that was refused is remembered, in the store and over
+//! restarts, until the configuration gives another one or an operator lifts the latch. What is
+//! remembered is a keyed hash: the key stays in a file on this machine, because a PIN is short
+//! enough to be guessed from a plain hash, and the store may be copied elsewhere.
 
 use std::fmt;
 use std::fs::{File, OpenOptions};
@@ -26,7 +27,8 @@ pub trait PinLatch: Send + Sync + fmt::Debug {
     ///
     /// # Errors
     ///
-    /// Fails if it could not be made durable. The pool does not try the PIN again in this process either way.
+    /// Fails if it could not be made durable. The pool does not try the PIN again in this process
+    /// either way.
     fn latch<'a>(
         &'a self,
         serial: &'a str,

@@ -1,8 +1,8 @@
 //! Reading a PIN from where the configuration points.
 //!
-//! The service reads PINs, not the worker: a worker runs foreign code from its first moment, and a PIN that a worker
-//! fetched could be fetched by that code too. `hsm_config` only describes the sources, so that a configuration can be
-//! checked by anybody who may not see the PIN.
+//! The service reads PINs, not the worker: a worker runs foreign code from its first moment, and a
+//! PIN that a worker fetched could be fetched by that code too. `hsm_config` only describes the
+//! sources, so that a configuration can be checked by anybody who may not see the PIN.
 
 use std::fs::OpenOptions;
 use std::io::{self, Read};
@@ -20,7 +20,8 @@ mod command;
 ///
 /// # Errors
 ///
-/// Says what is wrong with the source, never what it holds. All but [`Error::Locked`] may be cured from outside.
+/// Says what is wrong with the source, never what it holds. All but [`Error::Locked`] may be cured
+/// from outside.
 pub fn read(source: &PinSource) -> Result<SecretString, Error> {
     read_with(source, environment)
 }
@@ -59,7 +60,10 @@ pub enum Error {
         status: std::process::ExitStatus,
     },
     /// The command was killed at its deadline.
-    #[error("the PIN command {program} took longer than {} and was killed", humantime::format_duration(*.deadline))]
+    #[error(
+        "the PIN command {program} took longer than {} and was killed",
+        humantime::format_duration(*.deadline)
+    )]
     CommandLate {
         /// Without its arguments.
         program: String,
@@ -82,9 +86,7 @@ pub enum Error {
     #[error("no PIN source is configured")]
     Locked,
     /// The service was not started by systemd with credentials.
-    #[error(
-        "CREDENTIALS_DIRECTORY is not set; the unit needs LoadCredential= or LoadCredentialEncrypted="
-    )]
+    #[error("CREDENTIALS_DIRECTORY is not set; the unit needs LoadCredential=")]
     NoCredentials,
     /// A directory, a pipe or a device.
     #[error("the PIN file {path} is not a regular file")]
@@ -236,7 +238,7 @@ fn trimmed(mut content: Zeroizing<Vec<u8>>) -> Result<SecretString, Error> {
 
 #[expect(
     clippy::disallowed_methods,
-    reason = "systemd names the credentials' directory this way, and the operator allowed this variable"
+    reason = "systemd names its directory this way, and the operator allowed the variable"
 )]
 fn environment(variable: &str) -> Option<String> {
     std::env::var(variable).ok()

@@ -13,15 +13,17 @@ use super::supervisor::Supervisor;
 use super::{Context, Error, HsmStatus};
 use crate::authorize::Permit;
 
-/// All configured HSMs. Clones are handles to the same pool, and the last one that is dropped stops it.
+/// All configured HSMs. Clones are handles to the same pool, and the last one that is dropped stops
+/// it.
 #[derive(Clone)]
 pub struct Pool(Arc<Owner>);
 
 impl Pool {
     /// Starts a worker for each HSM, on the current tokio runtime, and returns at once.
     ///
-    /// It never fails because of a token, a PIN or a module: [`status`](Self::status) tells, and what is stored is
-    /// served meanwhile. The order is the priority: the first that is ready signs.
+    /// It never fails because of a token, a PIN or a module: [`status`](Self::status) tells, and
+    /// what is stored is served meanwhile. The order is the priority: the first that is ready
+    /// signs.
     #[must_use]
     pub fn start(hsms: Vec<hsm_config::Hsm>, context: Context) -> Self {
         let shared = Arc::new(Shared::new(&hsms, context));
@@ -40,7 +42,8 @@ impl Pool {
 
     /// Has the key of the permit signed, and verifies the signature.
     ///
-    /// Dropping the future gives up the wait; a call that was already sent is carried out and its answer dropped.
+    /// Dropping the future gives up the wait; a call that was already sent is carried out and its
+    /// answer dropped.
     ///
     /// # Errors
     ///

@@ -1,7 +1,8 @@
 //! A worker process, as the service holds it.
 //!
-//! One end of a socket pair is the worker's standard input, so it needs no path, no address and no `unsafe`, and the
-//! worker sees the end of the service as the end of its input. Dropping a [`Process`] kills the worker.
+//! One end of a socket pair is the worker's standard input, so it needs no path, no address and no
+//! `unsafe`, and the worker sees the end of the service as the end of its input. Dropping a
+//! [`Process`] kills the worker.
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -10,6 +11,7 @@ use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::Duration;
 
+use tokio::io::{AsyncReadExt, Interest};
 use tokio::net::UnixStream;
 use tokio::process::{Child, Command};
 use zeroize::Zeroize;
@@ -102,31 +104,31 @@ impl Process {
         Ok(true)
     }
 
-    /// Whether something waits for the socket to take it.
-    pub(super) const fn is_backed_up(&self) -> bool {
-        self.sent < self.out.len()
+    /// Waits until something was read, or until what is backed up can be sent; says whether there
+    /// may be reports.
+    ///
+    /// Nothing is lost if the future is dropped.
+    pub(super) async fn stirs(&mut self) -> Result<bool, Failure> {
+        if self.sent < self.out.len() {
+            let either = Interest::READABLE | Interest::WRITABLE;
+            self.socket.ready(either).await.map_err(Failure::Socket)?;
+            self.flush()?;
+            return match self.socket.try_read(self.decoder.space()) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(false),
+                read => self.took(read),
+            };
+        }
+        let read = self.socket.read(self.decoder.space()).await;
+        self.took(read)
     }
 
-    /// Waits until there is something to read, or until what is backed up can be sent.
-    pub(super) async fn stirs(&self) -> Result<(), Failure> {
-        let interest = if self.is_backed_up() {
-            tokio::io::Interest::READABLE | tokio::io::Interest::WRITABLE
-        } else {
-            tokio::io::Interest::READABLE
-        };
-        self.socket.ready(interest).await.map_err(Failure::Socket)?;
-        Ok(())
-    }
-
-    /// Reads what is there; false if there is nothing at the moment.
-    pub(super) fn fill(&mut self) -> Result<bool, Failure> {
-        match self.socket.try_read(self.decoder.space()) {
+    fn took(&mut self, read: io::Result<usize>) -> Result<bool, Failure> {
+        match read {
             Ok(0) => Err(Failure::Ended),
             Ok(count) => {
                 self.decoder.filled(count);
                 Ok(true)
             }
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(false),
             Err(error) if error.kind() == io::ErrorKind::ConnectionReset => Err(Failure::Ended),
             Err(error) => Err(Failure::Socket(error)),
         }
@@ -147,7 +149,6 @@ impl Process {
                 return Ok(report);
             }
             self.stirs().await?;
-            self.fill()?;
         }
     }
 

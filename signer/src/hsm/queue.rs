@@ -1,8 +1,8 @@
 //! What waits for an HSM, and in which order it is sent.
 //!
-//! A call that was in a worker's hands when the worker was lost goes first, because its caller has waited longest. A call
-//! that may be the reason of the loss goes alone and after all of those: if it is the reason, it takes nobody along.
-//! A call that lost two workers is given up.
+//! A call that was in a worker's hands when the worker was lost goes first, because its caller has
+//! waited longest. A call that may be the reason of the loss goes alone and after all of those: if
+//! it is the reason, it takes nobody along. A call that lost two workers is given up.
 
 use std::collections::VecDeque;
 
@@ -97,7 +97,8 @@ pub(super) enum Suspicion {
     Suspect,
 }
 
-/// Signing is deterministic, so once more is safe; more often, one bad call could keep the HSM down for long.
+/// Signing is deterministic, so once more is safe; more often, one bad call could keep the HSM down
+/// for long.
 const MOST_LOSSES: u8 = 2;
 
 #[cfg(test)]

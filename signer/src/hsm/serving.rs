@@ -1,7 +1,7 @@
 //! The traffic with one worker that is ready.
 //!
-//! One task owns the socket, so a signature costs no task and no lock beyond the queue's: it reads every answer that is
-//! there, takes as many calls as there is room for, and writes them in one go.
+//! One task owns the socket, so a signature costs no task and no lock beyond the queue's: it reads
+//! every answer that is there, takes as many calls as there is room for, and writes them in one go.
 
 use std::fmt;
 use std::sync::Arc;
@@ -111,15 +111,14 @@ impl Serving {
         tokio::pin!(alarm);
         loop {
             self.send(process)?;
-            // Finished calls only move the time back: the alarm goes off early then, and is set anew.
+            // Finished calls only move the time back: the alarm goes off early then, and is set
+            // anew.
             if self.alarm() < alarm.deadline().into_std() {
                 alarm.as_mut().reset(self.alarm().into());
             }
             tokio::select! {
                 stirred = process.stirs() => {
-                    stirred?;
-                    process.flush()?;
-                    if process.fill()? {
+                    if stirred? {
                         self.receive(process, breaker)?;
                     }
                 }

@@ -1,7 +1,8 @@
 //! What the supervisors of the HSMs and the callers share: one queue, and a state for each HSM.
 //!
-//! One queue for all, rather than one for each HSM: the HSM that signs takes from it, so failing over moves nothing. Only the
-//! first in the order of the configuration that is ready takes; the others stand by.
+//! One queue for all, rather than one for each HSM: the HSM that signs takes from it, so failing
+//! over moves nothing. Only the first in the order of the configuration that is ready takes; the
+//! others stand by.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -62,6 +63,8 @@ struct Inner {
 #[derive(Debug)]
 pub(super) struct Hsm {
     pub(super) status: HsmStatus,
+    /// Its worker has room and found nothing to do: the next call has to wake it.
+    is_idle: bool,
     /// Whether calls may wait for it although it does not sign yet.
     pub(super) is_promising: bool,
     pub(super) probed: Option<Instant>,
@@ -73,6 +76,7 @@ impl Shared {
         let bound = hsms.iter().map(|hsm| hsm.pool.queue).max().unwrap_or(0);
         let notes = |hsm: &hsm_config::Hsm| Hsm {
             status: HsmStatus::new(hsm.name.as_str()),
+            is_idle: true,
             is_promising: true,
             probed: None,
             retry: None,
@@ -96,13 +100,19 @@ impl Shared {
             return Err(Error::Unavailable);
         }
         inner.queue.push(call).map_err(|_| Error::Saturated)?;
-        let signer = inner.signer();
+        // A worker whose hands are full comes back by itself; waking it for each call would be half
+        // of what a call costs.
+        let idle = inner.signer().filter(|hsm| {
+            let notes = inner.hsms.get_mut(*hsm);
+            notes.is_some_and(|notes| std::mem::take(&mut notes.is_idle))
+        });
         drop(inner);
-        self.ring(signer);
+        self.ring(idle);
         Ok(())
     }
 
-    /// The next call for this HSM, if it is the one that signs. Calls whose caller has gone are dropped.
+    /// The next call for this HSM, if it is the one that signs. Calls whose caller has gone are
+    /// dropped.
     pub(super) fn take(&self, hsm: usize, held: usize) -> Option<(Ticket<Call>, Company)> {
         let mut inner = self.lock();
         if inner.signer() != Some(hsm) {
@@ -116,6 +126,7 @@ impl Shared {
         };
         if let Some(notes) = inner.hsms.get_mut(hsm) {
             notes.status.in_flight = held.saturating_add(usize::from(taken.is_some()));
+            notes.is_idle = taken.is_none();
         }
         taken
     }

@@ -1,7 +1,7 @@
 //! From a fresh worker process to one that may sign.
 //!
-//! The token is looked at before the PIN is sent: a PIN that this token refused before, or a token that counts wrong
-//! PINs, gets no login.
+//! The token is looked at before the PIN is sent: a PIN that this token refused before, or a token
+//! that counts wrong PINs, gets no login.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -114,7 +114,8 @@ async fn latch(
     }
 }
 
-/// Checks the worker's key and trial signatures, and compares them with the pool's or makes them the pool's.
+/// Checks the worker's key and trial signatures, and compares them with the pool's or makes them
+/// the pool's.
 fn adopt(supervisor: &Supervisor, ready: &WorkerReady) -> Result<(), NotReady> {
     let ending = |reason: &str| NotReady::Ending(reason.to_owned());
     let public = PublicKey::parse(ready.public_key.as_bytes())
@@ -147,7 +148,8 @@ fn adopt(supervisor: &Supervisor, ready: &WorkerReady) -> Result<(), NotReady> {
     verdict
 }
 
-/// Equal modulus and byte-equal trial signatures: anything else is another key, or a token that signs differently.
+/// Equal modulus and byte-equal trial signatures: anything else is another key, or a token that
+/// signs differently.
 fn same_key(ours: &SharedKey, theirs: &SharedKey) -> Result<(), NotReady> {
     if ours.public != theirs.public {
         return Err(NotReady::OtherKey(format!(

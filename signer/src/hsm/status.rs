@@ -1,6 +1,7 @@
 //! What an operator sees of each HSM.
 //!
-//! The states are the answers to "what do I have to do": nothing, wait, give a PIN, look at the device.
+//! The states are the answers to "what do I have to do": nothing, wait, give a PIN, look at the
+//! device.
 
 use std::time::Duration;
 
@@ -12,13 +13,16 @@ use serde::{Serialize, Serializer};
 pub enum State {
     /// The last start failed or workers were lost repeatedly; the next start comes by itself.
     Backoff,
-    /// The token or its key is not what the configuration asks for; it stays so until the service is restarted.
+    /// The token or its key is not what the configuration asks for; it stays so until the service
+    /// is restarted.
     Failed,
     /// No PIN source is configured.
     Locked,
-    /// The token says that a wrong PIN was presented lately; it is not risked without an operator's word.
+    /// The token says that a wrong PIN was presented lately; it is not risked without an operator's
+    /// word.
     PinCountLow,
-    /// The token refused this PIN; it is not tried again until it is another one or the latch is lifted.
+    /// The token refused this PIN; it is not tried again until it is another one or the latch is
+    /// lifted.
     PinLatched,
     /// A signature did not verify.
     Quarantined,

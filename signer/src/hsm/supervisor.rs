@@ -1,7 +1,7 @@
 //! The life of one HSM: start a worker, serve until it is lost, wait, start the next.
 //!
-//! Everything that must outlive a worker is here: the PIN, the latch and the count of failures. A worker logs in once
-//! and never again, so each login is a decision of this module.
+//! Everything that must outlive a worker is here: the PIN, the latch and the count of failures. A
+//! worker logs in once and never again, so each login is a decision of this module.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -287,7 +287,8 @@ pub(super) fn chain(error: &dyn std::error::Error) -> String {
     text
 }
 
-/// A number that no other service on the HSM draws too; without randomness the longest wait is as good.
+/// A number that no other service on the HSM draws too; without randomness the longest wait is as
+/// good.
 fn chance() -> u16 {
     let mut bytes = [0xff; 2];
     // On failure the array stays as it is.

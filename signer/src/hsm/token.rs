@@ -1,12 +1,14 @@
 //! PKCS#11 inside this process: one module, its tokens, sessions and keys.
 //!
-//! Only processes that may die call this: HSM workers and the `hsm` commands. It knows no configuration beyond
-//! what names a token and a key, keeps no PIN and retries nothing. An [`Error`] says by its [`Class`] what would
-//! help, and the worker's parent decides whether to try that.
+//! Only processes that may die call this: HSM workers and the `hsm` commands. It knows no
+//! configuration beyond what names a token and a key, keeps no PIN and retries nothing. An
+//! [`Error`] says by its [`Class`] what would help, and the worker's parent decides whether to try
+//! that.
 //!
-//! cryptoki does the encoding. What it gets wrong for a service is avoided here: sessions that close themselves late
-//! ([`Session`]), signatures that leave a session stuck (also there), tokens and mechanisms that it fails to list
-//! ([`TokenInfo`], [`Input`]), attributes that go missing in silence ([`KeyAttributes`]).
+//! cryptoki does the encoding. What it gets wrong for a service is avoided here: sessions that
+//! close themselves late ([`Session`]), signatures that leave a session stuck (also there), tokens
+//! and mechanisms that it fails to list ([`TokenInfo`], [`Input`]), attributes that go missing in
+//! silence ([`KeyAttributes`]).
 
 mod error;
 mod generate;
@@ -50,7 +52,8 @@ pub struct Module {
 impl Module {
     /// Loads the module and initialises it with locking by the operating system.
     ///
-    /// The environment in the configuration is not applied here: it belongs to the process, from its start.
+    /// The environment in the configuration is not applied here: it belongs to the process, from
+    /// its start.
     ///
     /// # Errors
     ///
@@ -175,7 +178,8 @@ impl Module {
         Ok(Session::new(session, self.raw))
     }
 
-    /// `C_Finalize`. Every session must be closed or forgotten before, and no call may be under way in a thread.
+    /// `C_Finalize`. Every session must be closed or forgotten before, and no call may be under way
+    /// in a thread.
     ///
     /// # Errors
     ///

@@ -1,8 +1,9 @@
 //! The worker process: the only one that loads a PKCS#11 module and sees a session.
 //!
-//! The first thread reads orders, checks them and nothing else. It never calls the module, so it sees the end of the
-//! service even while a call into the module hangs, and ends the process then. The keeper thread finds the token, logs in once,
-//! tests the key and stays; session threads sign. There is no tokio here: a worker is started when signatures wait.
+//! The first thread reads orders, checks them and nothing else. It never calls the module, so it
+//! sees the end of the service even while a call into the module hangs, and ends the process then.
+//! The keeper thread finds the token, logs in once, tests the key and stays; session threads sign.
+//! There is no tokio here: a worker is started when signatures wait.
 
 mod gate;
 mod jobs;
@@ -35,11 +36,13 @@ pub struct Worker {
 }
 
 impl Worker {
-    /// Takes the socket that is the process's standard input, and makes the process less talkative about its memory.
+    /// Takes the socket that is the process's standard input, and makes the process less talkative
+    /// about its memory.
     ///
     /// # Errors
     ///
-    /// Fails if standard input is no socket, so if somebody else than the service started the process.
+    /// Fails if standard input is no socket, so if somebody else than the service started the
+    /// process.
     pub fn from_stdin() -> io::Result<Self> {
         harden();
         let socket = link::stdin_socket()?;
@@ -127,7 +130,8 @@ impl Reader {
                 None => self.refuse(id, "the worker is not ready"),
             },
             Order::Login { store, pin } => {
-                // A second one finds the store set or the keeper gone: one login in the life of a worker.
+                // A second one finds the store set or the keeper gone: one login in the life of a
+                // worker.
                 if self.gate.set_store(store) {
                     let _ = self.pin.try_send(pin);
                 }
@@ -156,13 +160,16 @@ impl Reader {
     }
 }
 
-/// Keeps PIN and key handles out of core files and debuggers, and leaves the end of the process to the service.
+/// Keeps PIN and key handles out of core files and debuggers, and leaves the end of the process to
+/// the service.
 ///
 /// Each of these is one layer of several; where the system refuses one, the others hold.
 fn harden() {
+    close_inherited();
     let _ = setrlimit(Resource::RLIMIT_CORE, 0, 0);
     let _ = set_dumpable(false);
-    // systemd and a terminal signal the whole group, and the service wants to answer what it has taken first.
+    // systemd and a terminal signal the whole group, and the service wants to answer what it has
+    // taken first.
     let mut ignored = SigSet::empty();
     for signal in [Signal::SIGHUP, Signal::SIGINT, Signal::SIGTERM] {
         ignored.add(signal);
@@ -170,10 +177,27 @@ fn harden() {
     let _ = ignored.thread_block();
 }
 
+/// Closes what the service has open without close-on-exec, like a descriptor with the PIN of
+/// another token.
+///
+/// Nothing in this process has opened anything yet.
+fn close_inherited() {
+    let Ok(directory) = std::fs::read_dir("/proc/self/fd") else {
+        return;
+    };
+    let open: Vec<i32> = directory
+        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
+        .collect();
+    for descriptor in open.into_iter().filter(|descriptor| *descriptor > 2) {
+        // One of them was the listing itself, and is closed already.
+        let _ = nix::unistd::close(descriptor);
+    }
+}
+
 /// Ends the process without running exit handlers.
 ///
-/// They belong to the module and to libraries under it, some crash there, and one that waits for a lock in a call that hangs would
-/// keep the process for ever.
+/// They belong to the module and to libraries under it, some crash there, and one that waits for a
+/// lock in a call that hangs would keep the process for ever.
 fn end_process() {
     let _ = raise(Signal::SIGKILL);
 }

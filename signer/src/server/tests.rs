@@ -1,3 +1,5 @@
+//! A start with as little as possible, and a check that changes nothing.
+
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;

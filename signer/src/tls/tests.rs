@@ -1,3 +1,5 @@
+//! Handshakes of clients that should get in, and of all that should not.
+
 use rcgen::ExtendedKeyUsagePurpose;
 use rustls::{AlertDescription, CertificateError, Error, OtherError};
 use time::Duration;
@@ -7,7 +9,7 @@ use tokio_rustls::{TlsAcceptor, TlsConnector};
 use super::peer::{Peer, PeerError};
 use super::testing::{Authority, Leaf, Pair, Setting};
 use super::*;
-use crate::authorize::IdentityError;
+use crate::authorize::{CertificateError as Unnamed, IdentityError};
 use crate::clock::{Clock, SystemClock};
 
 #[tokio::test]
@@ -73,22 +75,22 @@ async fn no_certificate_is_no_connection() {
 async fn exactly_one_uri_says_who_somebody_is() {
     let setting = Setting::new();
     let (one, two) = ("mastersign:master:salt-1", "mastersign:master:salt-2");
-    let refused: [(&[&str], PeerError); 7] = [
-        (&[], PeerError::NoUri),
-        (&[one, two], PeerError::SeveralUris),
-        (&[one, one], PeerError::SeveralUris),
-        (&[one, "spiffe://example.org/salt"], PeerError::SeveralUris),
+    let refused: [(&[&str], Unnamed); 7] = [
+        (&[], Unnamed::NoIdentity),
+        (&[one, two], Unnamed::SeveralUris),
+        (&[one, one], Unnamed::SeveralUris),
+        (&[one, "spiffe://example.org/salt"], Unnamed::SeveralUris),
         (
             &["spiffe://example.org/salt"],
-            PeerError::Identity(IdentityError::Scheme),
+            Unnamed::Identity(IdentityError::Scheme),
         ),
         (
             &["mastersign:root:jo"],
-            PeerError::Identity(IdentityError::Role),
+            Unnamed::Identity(IdentityError::Role),
         ),
         (
             &["MASTERSIGN:master:salt-1"],
-            PeerError::Identity(IdentityError::Scheme),
+            Unnamed::Identity(IdentityError::Scheme),
         ),
     ];
     for (uris, expected) in refused {
@@ -98,7 +100,11 @@ async fn exactly_one_uri_says_who_somebody_is() {
         else {
             panic!("{error:?}");
         };
-        assert_eq!(source.downcast_ref(), Some(&expected), "{uris:?}");
+        assert_eq!(
+            source.downcast_ref(),
+            Some(&PeerError::Identity(expected)),
+            "{uris:?}"
+        );
     }
 }
 

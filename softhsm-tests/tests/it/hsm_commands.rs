@@ -1,17 +1,18 @@
 //! `mastersign hsm init`, `list` and `test`, each on a token of its own.
 
+mod lab;
+
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
 use minion::verify::PublicKey;
 use serde_json::Value;
-use softhsm_tests::binaries::{Binaries, mastersign};
-use softhsm_tests::counts::Counts;
-use softhsm_tests::process::{attempt, run};
-use tempfile::TempDir;
+use softhsm_tests::binaries::mastersign;
+use softhsm_tests::process::attempt;
+
+use self::lab::{LABEL, Lab, PIN};
 
 #[test]
 fn a_key_is_made_inside_listed_and_tested() -> Result<()> {
@@ -393,124 +394,6 @@ fn without_a_terminal_the_backup_has_to_be_said() -> Result<()> {
     Ok(())
 }
 
-/// A SoftHSM2 of its own, without a token yet, seen through the module that counts.
-struct Lab {
-    directory: TempDir,
-    target: PathBuf,
-}
-
-impl Lab {
-    fn create() -> Result<Self> {
-        let directory = TempDir::with_prefix("hsm-commands-")?;
-        let target = std::env::var_os("PKCS11_MODULE").unwrap_or_else(|| SOFTHSM2.into());
-        let lab = Self {
-            directory,
-            target: target.into(),
-        };
-        ensure!(
-            lab.target.exists(),
-            "there is no PKCS#11 module at {}; install it with `apt-get install softhsm2 opensc`",
-            lab.target.display()
-        );
-        fs::create_dir(lab.path("tokens"))?;
-        fs::write(
-            lab.path("softhsm2.conf"),
-            format!(
-                "directories.tokendir = {}\nobjectstore.backend = file\nlog.level = ERROR\n",
-                lab.path("tokens").display()
-            ),
-        )?;
-        lab.secret("pin", PIN)?;
-        lab.secret("so-pin", "security-officer")?;
-        Ok(lab)
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.directory.path().join(name)
-    }
-
-    fn counts(&self) -> Counts {
-        Counts::new(self.path("calls"))
-    }
-
-    fn secret(&self, name: &str, content: &str) -> Result<()> {
-        fs::write(self.path(name), format!("{content}\n"))?;
-        Ok(fs::set_permissions(
-            self.path(name),
-            fs::Permissions::from_mode(0o400),
-        )?)
-    }
-
-    fn environment(&self) -> [(&'static str, PathBuf); 3] {
-        [
-            ("SOFTHSM2_CONF", self.path("softhsm2.conf")),
-            ("FAULT_MODULE_TARGET", self.target.clone()),
-            ("FAULT_MODULE_COUNTS", self.path("calls")),
-        ]
-    }
-
-    /// `mastersign hsm`, run where the PIN files are; the environment is only on its command line.
-    fn hsm(&self, arguments: &[&str]) -> Result<Command> {
-        let mut command = mastersign()?;
-        command
-            .current_dir(self.directory.path())
-            .arg("hsm")
-            .args(arguments);
-        command.arg("--module").arg(&Binaries::get()?.fault_module);
-        for (name, value) in self.environment() {
-            command
-                .arg("--env")
-                .arg(format!("{name}={}", value.display()));
-        }
-        Ok(command)
-    }
-
-    fn json(&self, arguments: &[&str]) -> Result<Value> {
-        let mut command = self.hsm(arguments)?;
-        Ok(serde_json::from_str(&run(command.arg("--output=json"))?)?)
-    }
-
-    /// What the command says on standard error when it refuses.
-    fn refused(&self, arguments: &[&str]) -> Result<String> {
-        let (status, answer, complaints) = attempt(&self.hsm(arguments)?)?;
-        ensure!(status.code() == Some(1), "{status}: {answer}{complaints}");
-        Ok(complaints)
-    }
-
-    /// Makes the token and a key of 2048 bits.
-    fn init(&self, more: &[&str]) -> Result<Value> {
-        let mut arguments = vec![
-            "init",
-            "--init-token",
-            "--token-label",
-            LABEL,
-            "--pin-file=pin",
-            "--so-pin-file=so-pin",
-            "--bits=2048",
-        ];
-        arguments.extend(if more.is_empty() {
-            &["--backup=none"]
-        } else {
-            more
-        });
-        self.json(&arguments)
-    }
-
-    fn tool_command(&self) -> Command {
-        let mut command = Command::new("pkcs11-tool");
-        command
-            .env("SOFTHSM2_CONF", self.path("softhsm2.conf"))
-            .arg("--module")
-            .arg(&self.target)
-            .args(["--token-label", LABEL]);
-        command
-    }
-
-    fn tool(&self, arguments: &[&str]) -> Result<String> {
-        run(self.tool_command().args(arguments))
-    }
-}
-
 /// The configuration around a `[[hsm]]` section; `hsm test` opens none of these files.
 fn service(section: &str) -> String {
     let tls = Path::new("/nowhere");
@@ -533,7 +416,3 @@ fn text_of(value: &Value) -> Result<&str> {
         .as_str()
         .with_context(|| format!("{value} is no text"))
 }
-
-const SOFTHSM2: &str = "/usr/lib/softhsm/libsofthsm2.so";
-const LABEL: &str = "lab";
-const PIN: &str = "pin-of-the-lab";

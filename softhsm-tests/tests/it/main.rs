@@ -3,7 +3,7 @@
     clippy::indexing_slicing,
     clippy::panic,
     clippy::unwrap_used,
-    reason = "a test panics to fail; the exemption of #[test] functions does not reach their helpers"
+    reason = "a test panics to fail; clippy exempts test functions but not their helpers"
 )]
 
 mod acceptance;

@@ -72,7 +72,8 @@ fn a_restart_does_not_try_a_wrong_pin_again() {
     let site = Site::create().unwrap();
     let logins = || site.token().counts().calls("C_Login").unwrap();
     site.token().write_pin("not-the-pin").unwrap();
-    // The token's own warning is overruled in the last start; what is left is our memory of the PIN.
+    // The token's own warning is overruled in the last start; what is left is our memory of the
+    // PIN.
     for options in [&[][..], &[], &["--force-login"]] {
         let service = site.serve_with(options).unwrap();
         service.log().wait_for("the HSM cannot be used").unwrap();

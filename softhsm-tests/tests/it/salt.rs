@@ -58,7 +58,7 @@ fn sign_in(version: Version, algorithm: Algorithm) {
     let minion = start_minion(&site, version, algorithm, &[&master]);
     expect_trust(&minion, 0, &master);
 
-    // Salt 3008 has by this time put its key pair under other names; the file is still the right one.
+    // By now Salt 3008 has put its key pair under other names; the file is still the right one.
     let again = fetch(&site, &service, master.installation(), "alpha", algorithm);
     let answer = run(&again).unwrap();
     assert!(answer.contains("unchanged"), "{answer}");

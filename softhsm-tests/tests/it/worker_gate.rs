@@ -1,4 +1,5 @@
-//! What an HSM worker refuses by itself, whatever the service asks: the service is played by the test.
+//! What an HSM worker refuses by itself, whatever the service asks: the service is played by the
+//! test.
 
 use std::borrow::Cow;
 use std::io::{Read, Write};

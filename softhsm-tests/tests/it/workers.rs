@@ -1,12 +1,14 @@
 //! HSM workers: what reaches the token, and what happens when a worker is lost.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use minion::verify::{Algorithm, PublicKey};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use signer::hsm::{Error, HsmStatus, Pool, State};
-use softhsm_tests::pool::{Rig, keys, only, reaches};
+use softhsm_tests::pool::{Impostor, Rig, keys, only, reaches};
+use softhsm_tests::token::Token;
 
 #[tokio::test]
 async fn a_worker_logs_in_once_and_signs() {
@@ -184,6 +186,94 @@ async fn another_key_than_the_pinned_one_is_not_used() {
     assert!(pool.signing_key().is_none());
 }
 
+#[tokio::test]
+async fn a_signature_that_does_not_verify_bars_its_hsm_and_goes_nowhere() {
+    let rig = Rig::create().unwrap();
+    let liar = Impostor::new(&rig, "if kind == 5: body[-1] ^= 1").unwrap();
+    let pool = rig.start_with(liar.path()).unwrap();
+    pool.ready().await;
+    let keys = keys(2).unwrap();
+    let refused = pool
+        .sign(rig.permit(&keys[0]).unwrap(), Algorithm::Sha1)
+        .await;
+    assert!(
+        matches!(refused, Err(Error::Quarantined { .. })),
+        "{refused:?}"
+    );
+    let refused = pool
+        .sign(rig.permit(&keys[1]).unwrap(), Algorithm::Sha1)
+        .await;
+    assert_eq!(refused, Err(Error::Unavailable));
+    assert_eq!(but_trials(&rig), 1, "it gets no more calls");
+    reaches(&pool, State::Quarantined).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_call_that_ends_two_workers_is_given_up_and_takes_nobody_along() {
+    let rig = Rig::create().unwrap();
+    let keys = keys(4).unwrap();
+    let line = keys[0].canonical().lines().nth(3).unwrap();
+    let condition = format!("if kind == 4 and b'{line}' in body: os._exit(1)");
+    let fragile = Impostor::new(&rig, &condition).unwrap();
+    let pool = rig.start_with(fragile.path()).unwrap();
+    pool.ready().await;
+    let calls: Vec<_> = keys.iter().map(|key| call(&rig, &pool, key)).collect();
+    for (at, call) in calls.into_iter().enumerate() {
+        let answer = call.await.unwrap();
+        assert_eq!(answer.is_ok(), at > 0, "{at}: {answer:?}");
+        if at == 0 {
+            assert_eq!(answer, Err(Error::Lost));
+        }
+    }
+    // A worker was started after each loss.
+    reaches(&pool, State::Ready).await.unwrap();
+    assert_eq!(only(&pool).unwrap().starts, 3);
+}
+
+#[tokio::test]
+async fn the_second_token_with_the_key_signs_when_the_first_is_gone() {
+    let rig = Rig::create().unwrap();
+    rig.add_twin(rig.site().token()).unwrap();
+    let pool = rig.start().unwrap();
+    both(&pool, State::Ready, State::Ready).await;
+    let keys = keys(2).unwrap();
+    let first = pool
+        .sign(rig.permit(&keys[0]).unwrap(), Algorithm::Sha1)
+        .await;
+    rig.site().token().unplug().unwrap();
+    kill(worker(&pool), Signal::SIGKILL).unwrap();
+    both(&pool, State::Backoff, State::Ready).await;
+    let second = pool
+        .sign(rig.permit(&keys[0]).unwrap(), Algorithm::Sha1)
+        .await;
+    assert_eq!(
+        second.unwrap(),
+        first.unwrap(),
+        "the same signature for ever"
+    );
+}
+
+#[tokio::test]
+async fn a_second_token_with_another_key_does_not_join() {
+    let rig = Rig::create().unwrap();
+    let stranger = Token::create().unwrap();
+    rig.add_twin(&stranger).unwrap();
+    let pool = rig.start().unwrap();
+    let signing = pool.ready().await;
+    let states = || pool.status().into_iter().map(|status| status.state);
+    // Whichever comes first decides; the other one stays out.
+    while !(states().any(|state| state == State::Ready)
+        && states().any(|state| state == State::Failed))
+    {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let key = &keys(1).unwrap()[0];
+    let signature = pool.sign(rig.permit(key).unwrap(), Algorithm::Sha1).await;
+    signing
+        .verify(Algorithm::Sha1, key, &signature.unwrap())
+        .unwrap();
+}
+
 fn call(
     rig: &Rig,
     pool: &Pool,
@@ -196,15 +286,28 @@ fn call(
 
 /// Freezes the worker, as a module that hangs would.
 fn stop(pool: &Pool) -> Pid {
-    let status = only(pool).unwrap();
-    let worker = Pid::from_raw(status.process.unwrap().try_into().unwrap());
+    let worker = worker(pool);
     kill(worker, Signal::SIGSTOP).unwrap();
     worker
 }
 
+/// The worker of the first HSM.
+fn worker(pool: &Pool) -> Pid {
+    let status = only(pool).unwrap();
+    Pid::from_raw(status.process.unwrap().try_into().unwrap())
+}
+
+/// Waits until two HSMs are in these states.
+async fn both(pool: &Pool, first: State, second: State) {
+    let states = || pool.status().into_iter().map(|status| status.state);
+    while !states().eq([first, second]) {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
 /// Waits until the pool has taken so many calls.
 async fn settled(pool: &Pool, calls: usize) {
-    let taken = |status: HsmStatus| status.in_flight + status.queued;
+    let taken = |status: HsmStatus| status.in_flight.saturating_add(status.queued);
     while taken(only(pool).unwrap()) < calls {
         tokio::task::yield_now().await;
     }

@@ -1,3 +1,5 @@
+//! Every condition of the service, and the word and status that a balancer sees for it.
+
 use axum::body::{Body, to_bytes};
 use axum::http::Request;
 use metrics_exporter_prometheus::PrometheusBuilder;

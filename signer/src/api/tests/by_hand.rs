@@ -9,7 +9,13 @@ use super::*;
 /// `curl` is replaced here; that the two calls fit the service is what is tested.
 fn shown() -> &'static str {
     let page = include_str!("../../../../docs/by-hand.md");
-    let block = page.split("```sh\n").nth(1).unwrap().split("```").next().unwrap();
+    let block = page
+        .split("```sh\n")
+        .nth(1)
+        .unwrap()
+        .split("```")
+        .next()
+        .unwrap();
     let (first, rest) = block.split_once('\n').unwrap();
     assert!(first.starts_with("url=https://"), "{first}");
     rest

@@ -1,7 +1,7 @@
 //! How a signing key is backed up, and what its loss would mean.
 //!
-//! The question is asked before the key exists, because afterwards it is too late for one of the answers, and because
-//! nobody asks it on the day that the token dies.
+//! The question is asked before the key exists, because afterwards it is too late for one of the
+//! answers, and because nobody asks it on the day that the token dies.
 
 use std::io::{self, BufRead, IsTerminal};
 
@@ -26,13 +26,16 @@ impl Backup {
     pub(super) fn ask() -> anyhow::Result<Self> {
         if !io::stdin().is_terminal() {
             bail!(
-                "say how the key is backed up with --backup vendor-clone, --backup wrap or --backup none"
+                "say how the key is backed up with --backup vendor-clone, --backup wrap or \
+                 --backup none"
             );
         }
         terminal::note(
             "How will this key be backed up?\n  \
-             vendor-clone  the vendor's tool clones it to a second device; it never leaves through PKCS#11\n  \
-             wrap          it may leave the token, encrypted under a key that the security officer trusts\n  \
+             vendor-clone  the vendor's tool clones it to a second device; it never leaves through \
+             PKCS#11\n  \
+             wrap          it may leave the token, encrypted under a key that the security officer \
+             trusts\n  \
              none          it is not backed up",
         )?;
         for line in io::stdin().lock().lines() {
@@ -67,14 +70,18 @@ impl Backup {
     pub(super) const fn consequence(self) -> &'static str {
         match self {
             Self::VendorClone => {
-                "Clone this token with the vendor's tool, and run `mastersign hsm test` on the clone, before the first \
+                "Clone this token with the vendor's tool, and run `mastersign hsm test` on the \
+                 clone, before the first \
                  minion trusts the key. If all clones are lost, the key is lost as below."
             }
             Self::Wrap => {
-                "The key can leave this token, encrypted under a wrapping key that its security officer marked as \
+                "The key can leave this token, encrypted under a wrapping key that its security \
+                 officer marked as \
                  trusted; so \"never left\" cannot be shown for it, and the service has to be told \
-                 require_never_extractable = \"warn\". Make the wrapped copy, restore it on a second token and run \
-                 `mastersign hsm test` there before the first minion trusts the key. If the token and all copies, or \
+                 require_never_extractable = \"warn\". Make the wrapped copy, restore it on a \
+                 second token and run \
+                 `mastersign hsm test` there before the first minion trusts the key. If the token \
+                 and all copies, or \
                  the wrapping key, are lost, the key is lost as below."
             }
             Self::None => "There is no copy: if this token is lost, the key is lost as below.",
@@ -82,6 +89,7 @@ impl Backup {
     }
 
     /// What a lost key means; the same for all.
-    pub(super) const LOSS: &'static str = "A lost key cannot be replaced by one that minions trust: signatures that are already on the masters go on \
-         working for ever, but no new or changed master can get one. Every minion then needs a new master_sign.pub.";
+    pub(super) const LOSS: &'static str = "A lost key cannot be replaced by one that minions trust: signatures that are already on \
+         the masters go on working for ever, but no new or changed master can get one. Every \
+         minion then needs a new master_sign.pub.";
 }

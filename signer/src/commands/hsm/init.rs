@@ -1,7 +1,8 @@
 //! `mastersign hsm init`: a signing key that was never anywhere else.
 //!
-//! Everything that can be refused is refused before the key is made, the file for the public half included: a key
-//! whose public half got lost on the way, or that nobody meant to make, has to be deleted by hand.
+//! Everything that can be refused is refused before the key is made, the file for the public half
+//! included: a key whose public half got lost on the way, or that nobody meant to make, has to be
+//! deleted by hand.
 
 use std::fs::{self, OpenOptions};
 use std::io::Write;
@@ -137,7 +138,8 @@ pub(super) fn inside(
         && let Err(error) = made.key.admit(target.never_extractable)
     {
         terminal::note(format_args!(
-            "note: as it is configured, the service refuses this key: {error}; set require_never_extractable = \
+            "note: as it is configured, the service refuses this key: {error}; set \
+             require_never_extractable = \
              \"warn\" if that is acceptable"
         ))?;
     }
@@ -145,7 +147,8 @@ pub(super) fn inside(
     module.finalize()?;
     if trials.iter().any(|(_, failure)| failure.is_some()) {
         bail!(
-            "the key was made, but the service cannot use it: a trial signature failed; sign_mechanism may help, or \
+            "the key was made, but the service cannot use it: a trial signature failed; \
+             sign_mechanism may help, or \
              delete the key with the vendor's tool"
         );
     }
@@ -193,7 +196,8 @@ fn make_token(
     let slot = match (free.next(), free.next()) {
         (Some(only), None) => only,
         (Some(_), Some(_)) => bail!(
-            "there are several uninitialised slots; `mastersign hsm list --output json` shows their numbers, name one \
+            "there are several uninitialised slots; `mastersign hsm list --output json` shows \
+             their numbers, name one \
              with --slot"
         ),
         (None, _) => bail!(
@@ -324,7 +328,8 @@ impl Answer<'_> {
             ))?;
         }
         terminal::say(format_args!(
-            "\nIts public half is in {}; minions get it as /etc/salt/pki/minion/master_sign.pub.\n  sha256: {}\n  \
+            "\nIts public half is in {}; minions get it as /etc/salt/pki/minion/master_sign.pub.\n  \
+             sha256: {}\n  \
              Salt's fingerprint: {}",
             self.file.display(),
             key.public.hash(),

@@ -13,7 +13,8 @@ use crate::hsm::INHERITED;
 use crate::hsm::token::{self, Error, Module, Session, SigningKey, TokenInfo};
 use crate::terminal;
 
-/// Runs this very command line again, in the environment that a worker gets, with some arguments more.
+/// Runs this very command line again, in the environment that a worker gets, with some arguments
+/// more.
 pub(super) fn run(
     module: &ModuleConfig,
     secrets: &Secrets,
@@ -41,7 +42,8 @@ pub(super) fn run(
         .context("failed to wait for the process that loads the PKCS#11 module")?;
     if let Some(signal) = status.signal() {
         bail!(
-            "the process was ended by signal {signal} inside the PKCS#11 module {}; such a module cannot be used",
+            "the process was ended by signal {signal} inside the PKCS#11 module {}; such a module \
+             cannot be used",
             module.path.display()
         );
     }
@@ -70,12 +72,14 @@ pub(super) fn login(
 ) -> anyhow::Result<()> {
     if token.pin_locked {
         bail!(
-            "the PIN of the token {token} is locked; its security officer can set a new one (C_InitPIN)"
+            "the PIN of the token {token} is locked; its security officer can set a new one \
+             (C_InitPIN)"
         );
     }
     if token.pin_final_try {
         bail!(
-            "one more wrong PIN locks the token {token}, so none was presented; log in once with the vendor's tool"
+            "one more wrong PIN locks the token {token}, so none was presented; log in once with \
+             the vendor's tool"
         );
     }
     if token.pin_count_low {
@@ -88,7 +92,8 @@ pub(super) fn login(
         .map_err(|error| explain(error, target))
 }
 
-/// Has the key sign its own public half, in a session of its own: a failure makes a session useless.
+/// Has the key sign its own public half, in a session of its own: a failure makes a session
+/// useless.
 pub(super) fn trial(
     module: &Module,
     token: &TokenInfo,
@@ -119,7 +124,8 @@ pub(super) fn explain(error: Error, target: &Target) -> anyhow::Error {
 fn pin_hint(code: &str) -> Option<&'static str> {
     match code {
         "CKR_PIN_INCORRECT" => Some(
-            "the token refused the PIN. It was presented once and is not tried again: a token locks after a few wrong \
+            "the token refused the PIN. It was presented once and is not tried again: a token \
+             locks after a few wrong \
              ones",
         ),
         "CKR_PIN_LOCKED" => {

@@ -1,9 +1,12 @@
-//! The PINs of one command, on their way from the parent that reads them to the child that presents them.
+//! The PINs of one command, on their way from the parent that reads them to the child that presents
+//! them.
 
 use std::io::{self, IsTerminal, Read, Write};
 
 use anyhow::{Context, bail, ensure};
 use hsm_config::PinSource;
+use nix::sys::prctl::set_dumpable;
+use nix::sys::resource::{Resource, setrlimit};
 use secrecy::{ExposeSecret, SecretString};
 use zeroize::Zeroizing;
 
@@ -34,7 +37,8 @@ impl Secrets {
             .context("standard input did not hold the security officer's PIN")
     }
 
-    /// Writes them where the child reads them: each as one byte that says whether it is there, its length, and it.
+    /// Writes them where the child reads them: each as one byte that says whether it is there, its
+    /// length, and it.
     pub(super) fn send(&self, mut to: impl Write) -> io::Result<()> {
         for secret in [&self.pin, &self.so_pin] {
             let bytes = secret.as_ref().map_or("", |secret| secret.expose_secret());
@@ -46,8 +50,11 @@ impl Secrets {
         to.flush()
     }
 
-    /// Reads them from standard input.
+    /// Reads them from standard input, and keeps them out of core files and debuggers from then on.
     pub(super) fn receive() -> anyhow::Result<Self> {
+        // One layer of several; where the system refuses it, the others hold.
+        let _ = setrlimit(Resource::RLIMIT_CORE, 0, 0);
+        let _ = set_dumpable(false);
         Self::parse(io::stdin().lock()).context("failed to read the PINs from the parent process")
     }
 
@@ -95,7 +102,8 @@ pub(super) fn read_new_pin(source: &PinSource, what: &str) -> anyhow::Result<Sec
     }
 }
 
-/// Refuses a PIN whose form cannot be right, before it costs one of the tries that the token allows.
+/// Refuses a PIN whose form cannot be right, before it costs one of the tries that the token
+/// allows.
 pub(super) fn check_form(pin: &SecretString, target: &Target) -> anyhow::Result<()> {
     if let Some(profile) = &target.profile {
         profile

@@ -45,7 +45,8 @@ pub(super) struct Flags {
     /// Where the digest is computed: raw (here, `CKM_RSA_PKCS`) or hashed (in the token)
     #[arg(long, value_name = "raw|hashed", value_parser = mechanism)]
     sign_mechanism: Option<SignMechanism>,
-    /// The file with the PIN, mode 0400; without it the configured source, or the terminal, is asked
+    /// The file with the PIN, mode 0400; without it the configured source, or the terminal, is
+    /// asked
     #[arg(long, value_name = "FILE")]
     pub(super) pin_file: Option<PathBuf>,
 }
@@ -74,7 +75,8 @@ impl Flags {
         }
         ensure!(
             !self.has_flags(),
-            "give --module or --profile with --env, --init-args, --token-label, --serial, --key-id, --key-label and \
+            "give --module or --profile with --env, --init-args, --token-label, --serial, \
+             --key-id, --key-label and \
              --sign-mechanism; with a configuration, these are settings of its [[hsm]] section"
         );
         let config = self.config.load()?;

@@ -1,7 +1,8 @@
 //! `mastersign hsm test`: would the service start on this HSM?
 //!
-//! The checks are those of a worker's start, in its order, and each needs the one before it. The only thing that is
-//! signed is the signing key's own public half: a signature over anything else would be a forgery for the whole fleet.
+//! The checks are those of a worker's start, in its order, and each needs the one before it. The
+//! only thing that is signed is the signing key's own public half: a signature over anything else
+//! would be a forgery for the whole fleet.
 
 use std::process::ExitCode;
 

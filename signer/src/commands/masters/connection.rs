@@ -12,7 +12,6 @@ use crate::client::{self, Blocking, Client, Credentials};
 
 /// How to reach the service.
 #[derive(Debug, Default, clap::Args, Deserialize)]
-#[group(id = "connection")] // clap names a group after its type, and this is not the only `Arguments`
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Options {
     /// The service: https://HOST:PORT
@@ -36,6 +35,26 @@ pub(super) struct Options {
     #[arg(long, value_name = "FILE", global = true)]
     #[serde(skip)]
     config: Option<PathBuf>,
+}
+
+#[cfg(test)]
+impl Options {
+    pub(super) fn of(url: String, ca: PathBuf, certificate: PathBuf, key: PathBuf) -> Self {
+        Self {
+            url: Some(url),
+            ca: Some(ca),
+            certificate: Some(certificate),
+            private_key: Some(key),
+            ..Self::default()
+        }
+    }
+
+    pub(super) fn for_store(self, store: Uuid) -> Self {
+        Self {
+            store: Some(store),
+            ..self
+        }
+    }
 }
 
 /// An operator's connection.

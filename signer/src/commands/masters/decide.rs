@@ -302,3 +302,6 @@ const fn past(verb: Verb) -> &'static str {
         Verb::Revoke => "revoked",
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -242,6 +242,40 @@ mod tests {
         String::from_utf8(rsa.public_key_to_pem().unwrap()).unwrap()
     }
 
+    /// What `salt-key --gen-signature` of three versions wrote.
+    macro_rules! captured {
+        ($case:literal) => {
+            [
+                include_str!(concat!(vectors!(), $case, "/master_pubkey_signature")),
+                include_str!(concat!(vectors!(), $case, "/master.pub")),
+                include_str!(concat!(vectors!(), $case, "/master_sign.pub")),
+            ]
+        };
+    }
+    macro_rules! vectors {
+        () => {
+            concat!(
+                env!("CARGO_MANIFEST_DIR"),
+                "/../minion/tests/vectors/gen-signature/"
+            )
+        };
+    }
+
+    #[test]
+    fn the_signatures_of_real_salt_are_valid() {
+        for ([signature, master, signing], algorithm) in [
+            (captured!("3006.30-sha1"), Algorithm::Sha1),
+            (captured!("3007.17-sha1"), Algorithm::Sha1),
+            (captured!("3008.5-sha1"), Algorithm::Sha1),
+            (captured!("3008.5-sha224"), Algorithm::Sha224),
+        ] {
+            let keys = [PublicKey::decode(signing).unwrap()];
+            let examination = examine(signature.as_bytes(), master, &keys).unwrap();
+            assert_eq!(examination.verdict, Verdict::Valid { key: 0, algorithm });
+            assert!(examination.remarks.is_empty());
+        }
+    }
+
     #[test]
     fn the_key_and_the_algorithm_are_found() {
         let scene = Scene::new();

@@ -1,3 +1,5 @@
+//! Every form in which Salt keeps a master's keys, and the forms that are refused.
+
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;

@@ -1,3 +1,5 @@
+//! The order and the merging of the files, as the salt-master does them.
+
 use std::fs;
 use std::path::Path;
 

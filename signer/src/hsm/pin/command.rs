@@ -1,7 +1,7 @@
 //! A PIN from the standard output of a program.
 //!
-//! The program runs in a process group of its own, so that killing it at the deadline takes along whatever it started;
-//! a child that holds the pipe open would otherwise hold up the service.
+//! The program runs in a process group of its own, so that killing it at the deadline takes along
+//! whatever it started; a child that holds the pipe open would otherwise hold up the service.
 
 use std::io::{self, Read};
 use std::os::unix::process::CommandExt;
@@ -59,7 +59,8 @@ fn collect(child: &mut Child, deadline: Duration) -> io::Result<(Zeroizing<Vec<u
         let watchdog = scope.spawn(move || kill_when_late(&ended, group, deadline));
         let mut content = Zeroizing::new(Vec::with_capacity(LONGEST.saturating_add(2)));
         let read = stdout.map_or(Ok(0), |stdout| bounded(stdout).read_to_end(&mut content));
-        // The process is left unreaped until the watchdog is gone, so the group's number cannot be another's.
+        // The process is left unreaped until the watchdog is gone, so the group's number cannot be
+        // another's.
         let waited = waitid(Id::Pid(group), WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT);
         drop(done);
         let late = watchdog.join().unwrap_or(true);

@@ -5,7 +5,8 @@
 #[error("a malformed message between the service and its HSM worker")]
 pub struct Malformed;
 
-/// Appends a field; what does not fit in 64 KiB is cut, and then the frame is too long to be sent anyway.
+/// Appends a field; what does not fit in 64 KiB is cut, and then the frame is too long to be sent
+/// anyway.
 pub(super) fn put(out: &mut Vec<u8>, field: &[u8]) {
     let length = u16::try_from(field.len()).unwrap_or(u16::MAX);
     out.extend_from_slice(&length.to_be_bytes());

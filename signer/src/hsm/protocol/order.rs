@@ -13,7 +13,8 @@ use crate::authorize::SignedStatement;
 /// One message from the service to a worker.
 #[derive(Debug)]
 pub enum Order<'a> {
-    /// Say what token, key and verdict you have; answered by [`WorkerReady`](super::WorkerReady) without trials.
+    /// Say what token, key and verdict you have; answered by [`WorkerReady`](super::WorkerReady)
+    /// without trials.
     Describe,
     /// Log in, once; the first order of all.
     Login {
@@ -22,7 +23,8 @@ pub enum Order<'a> {
         /// The token's PIN.
         pin: SecretString,
     },
-    /// Make a trial signature; it takes no bytes, because anything else signed for a test would be a forgery.
+    /// Make a trial signature; it takes no bytes, because anything else signed for a test would be
+    /// a forgery.
     Probe,
     /// Sign the public key of an accepted master.
     Sign {

@@ -233,7 +233,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_bytes_are_a_report_or_malformed(bytes in prop::collection::vec(any::<u8>(), 0..100)) {
+        fn any_bytes_are_a_report_or_malformed(
+            bytes in prop::collection::vec(any::<u8>(), 0..100),
+        ) {
             if let Ok(report) = Report::parse(&bytes) {
                 prop_assert_eq!(body(&report), bytes);
             }

@@ -1,8 +1,9 @@
 //! What a token or its module answered instead of success, and what to do about it.
 //!
-//! Return codes are sorted into few classes, because the service has few remedies. The code alone does not tell the
-//! cause (a logout, a deleted key and a vanished token all look alike on some modules), so a class names the cheapest
-//! remedy that covers its codes, and an unknown code belongs to the class with the strongest one.
+//! Return codes are sorted into few classes, because the service has few remedies. The code alone
+//! does not tell the cause (a logout, a deleted key and a vanished token all look alike on some
+//! modules), so a class names the cheapest remedy that covers its codes, and an unknown code
+//! belongs to the class with the strongest one.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -16,7 +17,11 @@ use minion::verify::{Algorithm, KeyHash};
 #[non_exhaustive]
 pub enum Error {
     /// More than one key answers to the selector.
-    #[error("{} keys on the token answer to {wanted}, and exactly one must: {}", .found.len(), .found.join("; "))]
+    #[error(
+        "{} keys on the token answer to {wanted}, and exactly one must: {}",
+        .found.len(),
+        .found.join("; ")
+    )]
     AmbiguousKey {
         /// The selector.
         wanted: String,
@@ -24,7 +29,11 @@ pub enum Error {
         found: Vec<String>,
     },
     /// More than one token answers to the selector; the serial number tells them apart.
-    #[error("{} tokens answer to {wanted}, and exactly one must: {}", .found.len(), .found.join("; "))]
+    #[error(
+        "{} tokens answer to {wanted}, and exactly one must: {}",
+        .found.len(),
+        .found.join("; ")
+    )]
     AmbiguousToken {
         /// The selector.
         wanted: String,
@@ -73,7 +82,8 @@ pub enum Error {
         /// Each reason.
         why: Vec<String>,
     },
-    /// The two halves of the pair on the token do not belong together, or the modulus cannot be read at all.
+    /// The two halves of the pair on the token do not belong together, or the modulus cannot be
+    /// read at all.
     #[error("the public half of key {key} cannot be used: {why}")]
     KeyUnreadable {
         /// Which key.
@@ -91,7 +101,10 @@ pub enum Error {
         source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// No key answers to the selector.
-    #[error("no private RSA key on the token answers to {wanted}; {}", listing("the token has", .found))]
+    #[error(
+        "no private RSA key on the token answers to {wanted}; {}",
+        listing("the token has", .found)
+    )]
     NoSuchKey {
         /// The selector.
         wanted: String,

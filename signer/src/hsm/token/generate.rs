@@ -1,9 +1,10 @@
 //! Making tokens and keys.
 //!
-//! What must hold (made inside, sensitive, not extractable) is in every template; what merely should (no decryption, one
-//! mechanism, no copies) is refused by one module or another, and which one is not known before it is tried. So the
-//! wishes are dropped, as few as it takes, and the operator is told which: a smaller template that is tried first
-//! would give up on what most modules accept.
+//! What must hold (made inside, sensitive, not extractable) is in every template; what merely
+//! should (no decryption, one mechanism, no copies) is refused by one module or another, and which
+//! one is not known before it is tried. So the wishes are dropped, as few as it takes, and the
+//! operator is told which: a smaller template that is tried first would give up on what most
+//! modules accept.
 
 use cryptoki::error::RvError;
 use cryptoki::mechanism::{Mechanism, MechanismType};
@@ -61,7 +62,8 @@ impl Module {
     ///
     /// # Errors
     ///
-    /// Fails if there is a token already, here or elsewhere under this label, or if the module does.
+    /// Fails if there is a token already, here or elsewhere under this label, or if the module
+    /// does.
     pub fn init_token(
         &self,
         slot: &TokenInfo,
@@ -144,7 +146,8 @@ pub(super) fn key_pair(session: &Session, plan: &KeyPlan) -> Result<Generated, E
     Err(refusal.unwrap_or(Error::Poisoned))
 }
 
-/// A module that refuses late may leave one half behind. The id was free before, so what has it is ours.
+/// A module that refuses late may leave one half behind. The id was free before, so what has it is
+/// ours.
 fn remove_halves(session: &Session, id: &KeyId) {
     let template = [Attribute::Id(id.as_bytes().to_vec())];
     for handle in session.find_objects(&template).unwrap_or_default() {
@@ -153,7 +156,8 @@ fn remove_halves(session: &Session, id: &KeyId) {
     }
 }
 
-/// Which wishes to leave out, attempt by attempt: none, each alone, then more and more of them from the first on.
+/// Which wishes to leave out, attempt by attempt: none, each alone, then more and more of them from
+/// the first on.
 fn attempts(wishes: usize) -> impl Iterator<Item = Vec<usize>> {
     let alone = (0..wishes).map(|i| vec![i]);
     let together = (2..=wishes).map(|count| (0..count).collect());
@@ -172,7 +176,8 @@ fn public_template(plan: &KeyPlan) -> Vec<Attribute> {
     ]
 }
 
-/// What the private half must be. Size and exponent stand in the public template alone, or `CloudHSM` refuses them.
+/// What the private half must be. Size and exponent stand in the public template alone, or
+/// `CloudHSM` refuses them.
 fn demands(plan: &KeyPlan) -> Vec<Attribute> {
     let mut template = vec![
         Attribute::Token(true),
@@ -190,8 +195,8 @@ fn demands(plan: &KeyPlan) -> Vec<Attribute> {
     template
 }
 
-/// What the private half should be, in the order in which modules are likely to refuse it. `CKA_DESTROYABLE` is not
-/// among it: a key that can never be deleted can never be retired.
+/// What the private half should be, in the order in which modules are likely to refuse it.
+/// `CKA_DESTROYABLE` is not among it: a key that can never be deleted can never be retired.
 fn wishes(mechanism: SignMechanism) -> Vec<Attribute> {
     let mut mechanisms: Vec<MechanismType> = Algorithm::ALL
         .into_iter()

@@ -1,7 +1,7 @@
 //! What a token says of itself.
 //!
-//! The strings come from foreign firmware and end up in terminals and logs, so control characters never leave this
-//! file: a real TPM's model holds NUL bytes.
+//! The strings come from foreign firmware and end up in terminals and logs, so control characters
+//! never leave this file: a real TPM's model holds NUL bytes.
 
 use std::fmt;
 

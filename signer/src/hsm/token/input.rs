@@ -1,7 +1,8 @@
 //! What goes into `C_Sign`.
 //!
-//! An [`Input`] is made from a public key and from nothing else. Whoever holds a [`Session`](super::Session) can
-//! therefore have public keys signed and no other bytes: there is no way to spell another request.
+//! An [`Input`] is made from a public key and from nothing else. Whoever holds a
+//! [`Session`](super::Session) can therefore have public keys signed and no other bytes: there is
+//! no way to spell another request.
 
 use cryptoki::mechanism::vendor_defined::VendorDefinedMechanism;
 use cryptoki::mechanism::{Mechanism, MechanismType};
@@ -33,7 +34,8 @@ impl Input {
         self.mechanism
     }
 
-    /// The mechanism in cryptoki's terms, which has no name for `CKM_SHA224_RSA_PKCS` but lets its number through.
+    /// The mechanism in cryptoki's terms, which has no name for `CKM_SHA224_RSA_PKCS` but lets its
+    /// number through.
     pub(super) fn mechanism(&self) -> Mechanism<'static> {
         Mechanism::VendorDefined(VendorDefinedMechanism::new::<()>(self.mechanism, None))
     }

@@ -1,8 +1,9 @@
 //! What is known of a key on a token, and whether that is enough.
 //!
-//! An attribute that the module does not report is not the same as one that is well: some modules leave out half of
-//! them, and cryptoki leaves out what they refuse. So each is an `Option`, and the verdict counts a missing one as not
-//! proven. All of it is the module's word: proof would be the vendor's attestation.
+//! An attribute that the module does not report is not the same as one that is well: some modules
+//! leave out half of them, and cryptoki leaves out what they refuse. So each is an `Option`, and
+//! the verdict counts a missing one as not proven. All of it is the module's word: proof would be
+//! the vendor's attestation.
 
 use std::fmt;
 
@@ -29,11 +30,13 @@ pub struct SigningKey {
 }
 
 impl SigningKey {
-    /// Decides by the attributes whether the key may sign; what is merely suspicious is returned for the log.
+    /// Decides by the attributes whether the key may sign; what is merely suspicious is returned
+    /// for the log.
     ///
     /// # Errors
     ///
-    /// Fails if the key cannot be used at all, or if it may have been outside and `never_extractable` refuses that.
+    /// Fails if the key cannot be used at all, or if it may have been outside and
+    /// `never_extractable` refuses that.
     pub fn admit(&self, never_extractable: Strictness) -> Result<Vec<String>, Error> {
         judge(self.public.bits(), &self.attributes, never_extractable)
             .map_err(|why| Error::KeyUnfit { why })
@@ -43,7 +46,8 @@ impl SigningKey {
 /// The attributes of a private key, as far as the module reports them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct KeyAttributes {
-    /// `CKA_ALLOWED_MECHANISMS`; none if it is not reported or holds a mechanism that cryptoki does not know.
+    /// `CKA_ALLOWED_MECHANISMS`; none if it is not reported or holds a mechanism that cryptoki does
+    /// not know.
     pub allowed_mechanisms: Option<Vec<MechanismType>>,
     flags: Vec<(AttributeType, bool)>,
 }
@@ -95,7 +99,8 @@ impl KeyAttributes {
         }
         if self.flag(AttributeType::AlwaysAuthenticate) == Some(true) {
             why.push(
-                "CKA_ALWAYS_AUTHENTICATE is true: the token wants the PIN again for every signature, so a \
+                "CKA_ALWAYS_AUTHENTICATE is true: the token wants the PIN again for every \
+                 signature, so a \
                  service would have to present it thousands of times; generate a key without it"
                     .to_owned(),
             );

@@ -1,8 +1,9 @@
 //! Finding keys on a token.
 //!
-//! By `CKA_ID`, class and type, with the label as a second filter, and exactly one: tokens accept any number of keys
-//! under one id, and the first that is found is nobody's choice. The public half comes from the private object or
-//! from the public one, as either may lack it (cards keep no public objects); where both have it they must agree.
+//! By `CKA_ID`, class and type, with the label as a second filter, and exactly one: tokens accept
+//! any number of keys under one id, and the first that is found is nobody's choice. The public half
+//! comes from the private object or from the public one, as either may lack it (cards keep no
+//! public objects); where both have it they must agree.
 
 use cryptoki::mechanism::MechanismType;
 use cryptoki::object::{Attribute, AttributeType, KeyType, ObjectClass, ObjectHandle};
@@ -208,8 +209,8 @@ fn candidates(session: &Session, selector: Option<&KeySelector>) -> Result<Vec<C
         .collect()
 }
 
-/// Reads what can be read. Some modules answer an error for the whole list if one attribute is foreign to them; then
-/// each is asked for by itself.
+/// Reads what can be read. Some modules answer an error for the whole list if one attribute is
+/// foreign to them; then each is asked for by itself.
 fn attributes(session: &Session, key: ObjectHandle) -> Result<KeyAttributes, Error> {
     let read = match session.get_attributes(key, &KeyAttributes::FLAGS) {
         Ok(read) => read,

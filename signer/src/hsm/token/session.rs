@@ -1,10 +1,12 @@
 //! One session with a token: login, keys, signatures.
 //!
-//! A session never closes itself. Handles start again after `C_Finalize`, so a session that is dropped late would close
-//! somebody else's; cryptoki's own sessions do that. Here it is [`Session::close`] or nothing.
+//! A session never closes itself. Handles start again after `C_Finalize`, so a session that is
+//! dropped late would close somebody else's; cryptoki's own sessions do that. Here it is
+//! [`Session::close`] or nothing.
 //!
-//! After any error while signing, the operation may still be active in the module, and everything that the session is
-//! asked from then on fails with `CKR_OPERATION_ACTIVE`. So such an error poisons the session for good.
+//! After any error while signing, the operation may still be active in the module, and everything
+//! that the session is asked from then on fails with `CKR_OPERATION_ACTIVE`. So such an error
+//! poisons the session for good.
 
 use cryptoki::error::RvError;
 use cryptoki::session::{Session as CryptokiSession, UserType};
@@ -36,11 +38,13 @@ impl Session {
         }
     }
 
-    /// Presents the user's PIN, once. The login holds for all sessions of the process with this token.
+    /// Presents the user's PIN, once. The login holds for all sessions of the process with this
+    /// token.
     ///
     /// # Errors
     ///
-    /// An error of class [`Pin`](super::Class::Pin) must not be followed by another attempt with the same PIN.
+    /// An error of class [`Pin`](super::Class::Pin) must not be followed by another attempt with
+    /// the same PIN.
     pub fn login(&self, pin: &SecretString) -> Result<(), Error> {
         self.login_as(UserType::User, pin)
     }
@@ -49,7 +53,8 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// Fails if no key or more than one answers (both with a listing), if the two halves differ, or if the token does.
+    /// Fails if no key or more than one answers (both with a listing), if the two halves differ, or
+    /// if the token does.
     pub fn find_key(&self, selector: &KeySelector) -> Result<SigningKey, Error> {
         search::one(&self.inner, selector)
     }

@@ -1,8 +1,8 @@
 //! What may reach the token.
 //!
-//! The service has decided all of this before. It is decided again here, from this process's own configuration, because
-//! the service talks to the network and to a database and this process does not: whoever takes the service still has
-//! no key signed that an operator did not accept.
+//! The service has decided all of this before. It is decided again here, from this process's own
+//! configuration, because the service talks to the network and to a database and this process does
+//! not: whoever takes the service still has no key signed that an operator did not accept.
 
 use std::sync::OnceLock;
 

@@ -65,7 +65,8 @@ impl Jobs {
     }
 }
 
-/// Twice the most sessions that can be configured, which is what the service sends ahead at the most.
+/// Twice the most sessions that can be configured, which is what the service sends ahead at the
+/// most.
 const BOUND: usize = 512;
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! From the module's file to a key that has signed: what happens once in the life of a worker.
 //!
-//! The thread and its session stay for as long as the process does. PKCS#11 logs a process out when it closes its last
-//! session, and session threads close theirs after an error.
+//! The thread and its session stay for as long as the process does. PKCS#11 logs a process out when
+//! it closes its last session, and session threads close theirs after an error.
 
 use std::convert::Infallible;
 use std::num::NonZeroUsize;
@@ -189,8 +189,8 @@ fn report(token: &TokenInfo) -> TokenReport {
     }
 }
 
-/// What is configured, or one for each core that may help; never what the token has not, and two less than it has:
-/// one for the keeper, and one for whoever looks at the token meanwhile.
+/// What is configured, or one for each core that may help; never what the token has not, and two
+/// less than it has: one for the keeper, and one for whoever looks at the token meanwhile.
 fn wanted_sessions(hsm: &Hsm, token: &TokenInfo) -> usize {
     let cores = thread::available_parallelism().map_or(1, NonZeroUsize::get);
     let known = hsm.profile.as_ref().map(|profile| profile.sessions);

@@ -1,7 +1,8 @@
 //! One thread with one session, which signs.
 //!
-//! A session is used by one thread only (some modules crash otherwise) and never again after an error in it: the failed
-//! operation may still be active there, and only some modules can cancel it.
+//! A session is used by one thread only (some modules crash otherwise) and never again after an
+//! error in it: the failed operation may still be active there, and only some modules can cancel
+//! it.
 
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
@@ -118,7 +119,8 @@ impl SessionThread {
                     self.link.report(job.id(), &Report::Rejected { reason });
                 }
                 Err(error) => {
-                    // Without a session here, another thread may still have one; if the process ends, the service knows.
+                    // Without a session here, another thread may still have one; if the process
+                    // ends, the service knows.
                     self.jobs.push_front(job);
                     return Err(error);
                 }

@@ -1,3 +1,5 @@
+//! Slow, silent and too many clients, and the end of the ones in flight.
+
 use std::sync::Arc;
 
 use axum::routing::get;

@@ -1,3 +1,5 @@
+//! What every request meets before its handler: limits, deadlines, ids, panics.
+
 use std::io;
 
 use axum::routing::{get, put};

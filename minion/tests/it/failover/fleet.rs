@@ -1,0 +1,226 @@
+//! Ten thousand minions lose a master in the same instant.
+//!
+//! The survivors answer four hundred sign-ins a second, one after another, as a real master on two
+//! cores does. A rate above that would show as a queue, the queue as timeouts, and the timeouts as
+//! more sign-ins.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BinaryHeap};
+use std::time::Duration;
+
+use minion::failover::{Action, AttemptId, Event, Machine, Moment, Outcome, Policy, Settings};
+
+use super::scene::{failover, secs};
+
+const MINIONS: usize = 10_000;
+const SERVICE: Duration = Duration::from_micros(2_500);
+
+#[test]
+fn a_lost_master_does_not_make_ten_thousand_minions_stampede() {
+    let settings = Settings {
+        loss_spread: secs(50),
+        stagger: secs(2),
+        ..failover(3)
+    };
+    let mut fleet = Fleet::new(&settings);
+    fleet.everybody(|attempt| Event::Disconnected { attempt });
+    fleet.run(secs(80));
+    assert!(fleet.all_connected_without_a_timeout());
+    assert!(
+        fleet.peak(1) <= 300,
+        "{} sign-ins in a second",
+        fleet.peak(1)
+    );
+}
+
+#[test]
+fn a_key_rotation_does_not_make_ten_thousand_minions_stampede() {
+    let settings = Settings {
+        random_reauth_delay: secs(50),
+        ..failover(3)
+    };
+    let mut fleet = Fleet::new(&settings);
+    fleet.everybody(|attempt| Event::KeysRefused { attempt });
+    fleet.run(secs(80));
+    assert!(fleet.all_connected_without_a_timeout());
+    assert!(
+        fleet.peak(0) <= 300,
+        "{} sign-ins in a second",
+        fleet.peak(0)
+    );
+    assert_eq!(fleet.rates.keys().map(|(at, _)| *at).max(), Some(0));
+}
+
+#[test]
+fn masters_that_all_come_back_at_once_are_not_asked_in_step() {
+    let settings = Settings {
+        acceptance_wait_time_max: Some(secs(60)),
+        ..failover(1)
+    };
+    let policy = settings.policies().unwrap().remove(0);
+    let mut seconds = BTreeMap::<u64, u32>::new();
+    for seed in 0..2_000 {
+        for at in asked_by_an_unlucky_minion(policy.clone(), seed, secs(600)) {
+            *seconds.entry(at.as_secs()).or_default() += 1;
+        }
+    }
+    let late = seconds.range(300..600).map(|(_, rate)| *rate);
+    assert!(
+        late.max().unwrap() <= 90,
+        "2,000 minions with 45 s between two attempts"
+    );
+}
+
+fn asked_by_an_unlucky_minion(policy: Policy, seed: u64, until: Duration) -> Vec<Duration> {
+    let (mut machine, mut actions) = Machine::start(policy, seed, Moment::default());
+    let (mut now, mut asked) = (Duration::ZERO, Vec::new());
+    while now < until {
+        let mut event = Event::Woke;
+        for action in actions {
+            match action {
+                Action::Authenticate { attempt, .. } => {
+                    asked.push(now);
+                    let outcome = Outcome::Failed(minion::failover::Failure::Unreachable);
+                    event = Event::Answered { attempt, outcome };
+                }
+                Action::WaitUntil(at) if event == Event::Woke => now = at.since(Moment::default()),
+                _ => {}
+            }
+        }
+        (machine, actions) = machine.step(event, Moment::at(now));
+    }
+    asked
+}
+
+struct Fleet {
+    minions: Vec<Option<Machine>>,
+    sessions: Vec<Option<AttemptId>>,
+    wakes: Vec<Duration>,
+    queue: BinaryHeap<Reverse<(Duration, usize, Option<AttemptId>)>>,
+    /// When each master has answered all that it was asked so far.
+    busy: BTreeMap<usize, Duration>,
+    /// Sign-ins per master and second.
+    rates: BTreeMap<(usize, u64), u32>,
+    /// What ended without an answer.
+    timeouts: BTreeMap<AttemptId, u32>,
+    /// What nobody should do here.
+    surprises: Vec<Action>,
+    now: Duration,
+}
+
+impl Fleet {
+    /// All of them on the first master.
+    fn new(settings: &Settings) -> Self {
+        let policy = settings.policies().unwrap().remove(0);
+        let mut fleet = Self {
+            minions: Vec::new(),
+            sessions: vec![None; MINIONS],
+            wakes: vec![Duration::ZERO; MINIONS],
+            queue: BinaryHeap::new(),
+            busy: BTreeMap::new(),
+            rates: BTreeMap::new(),
+            timeouts: BTreeMap::new(),
+            surprises: Vec::new(),
+            now: secs(0),
+        };
+        for seed in 0..MINIONS {
+            let (machine, actions) = Machine::start(
+                policy.clone(),
+                u64::try_from(seed).unwrap(),
+                Moment::default(),
+            );
+            fleet.minions.push(Some(machine));
+            let asked = actions.into_iter().find_map(|action| match action {
+                Action::Authenticate { attempt, .. } => Some(attempt),
+                _ => None,
+            });
+            let event = Event::Answered {
+                attempt: asked.unwrap(),
+                outcome: Outcome::Accepted,
+            };
+            fleet.step(seed, event);
+        }
+        fleet.now = secs(100);
+        fleet
+    }
+
+    fn everybody(&mut self, event: impl Fn(AttemptId) -> Event) {
+        for at in 0..MINIONS {
+            let event = event(self.sessions[at].unwrap());
+            self.step(at, event);
+        }
+    }
+
+    fn run(&mut self, time: Duration) {
+        let end = self.now + time;
+        while let Some(Reverse((at, minion, answer))) = self.queue.pop() {
+            if at > end {
+                break;
+            }
+            self.now = at;
+            match answer {
+                Some(attempt) => {
+                    let outcome = Outcome::Accepted;
+                    self.step(minion, Event::Answered { attempt, outcome });
+                }
+                None if self.wakes[minion] == at => self.step(minion, Event::Woke),
+                None => {}
+            }
+        }
+    }
+
+    fn step(&mut self, minion: usize, event: Event) {
+        let machine = self.minions[minion].take().unwrap();
+        let (machine, actions) = machine.step(event, Moment::at(self.now));
+        self.minions[minion] = Some(machine);
+        self.wakes[minion] = Duration::MAX;
+        for action in actions {
+            self.perform(minion, &action);
+        }
+    }
+
+    fn perform(&mut self, minion: usize, action: &Action) {
+        match *action {
+            Action::Authenticate {
+                attempt, master, ..
+            } => {
+                *self
+                    .rates
+                    .entry((master.index(), self.now.as_secs()))
+                    .or_default() += 1;
+                let busy = self.busy.entry(master.index()).or_default();
+                *busy = (*busy).max(self.now) + SERVICE;
+                self.queue.push(Reverse((*busy, minion, Some(attempt))));
+            }
+            Action::Close(attempt) if self.sessions[minion] == Some(attempt) => {
+                self.sessions[minion] = None;
+            }
+            Action::Close(attempt) => {
+                // The old session of a renewal is closed after the switch; anything else was not
+                // answered in time.
+                let renewed = self.sessions[minion].is_some_and(|session| session > attempt);
+                if !renewed {
+                    *self.timeouts.entry(attempt).or_default() += 1;
+                }
+            }
+            Action::Switch { attempt, .. } => self.sessions[minion] = Some(attempt),
+            Action::WaitUntil(at) => {
+                self.wakes[minion] = at.since(Moment::default());
+                self.queue.push(Reverse((self.wakes[minion], minion, None)));
+            }
+            Action::GiveUp(_) | Action::Probe { .. } => self.surprises.push(action.clone()),
+            Action::Report(_) => {}
+        }
+    }
+
+    fn all_connected_without_a_timeout(&self) -> bool {
+        self.timeouts.is_empty()
+            && self.surprises.is_empty()
+            && self.sessions.iter().all(Option::is_some)
+    }
+
+    fn peak(&self, master: usize) -> u32 {
+        let of = self.rates.iter().filter(|((at, _), _)| *at == master);
+        of.map(|(_, rate)| *rate).max().unwrap_or_default()
+    }
+}

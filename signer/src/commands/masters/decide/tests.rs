@@ -1,0 +1,240 @@
+//! What an operator types, and what is decided or refused before anything is sent.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use openssl::rsa::Rsa;
+use serde_json::{Value, json};
+
+use super::super::connection::Options;
+use super::*;
+use crate::client::testing::{Server, TestPki, reply};
+
+const STORE: &str = "00000000-0000-0000-0000-000000000007";
+
+/// A service that knows one master and answers a statement as it is told.
+struct Scene {
+    pki: TestPki,
+    key: PublicKey,
+}
+
+impl Scene {
+    fn new() -> Self {
+        let pem = Rsa::generate(2048).unwrap().public_key_to_pem().unwrap();
+        Self {
+            pki: TestPki::new(),
+            key: PublicKey::parse(&pem).unwrap(),
+        }
+    }
+
+    fn master(&self, generation: u64, status: &str) -> Value {
+        json!({
+            "id": "m1",
+            "generation": generation,
+            "barred": false,
+            "keys": [{
+                "sha256": self.key.hash().to_string(),
+                "status": status,
+                "since": "2026-11-22T02:25:06Z",
+                "public_key": self.key.canonical(),
+            }],
+        })
+    }
+
+    /// Shows `before`, and `after` from the statement on, which is answered with `answer`.
+    fn service(&self, before: &Value, answer: (u16, Value), after: &Value) -> Server {
+        let (before, after) = (before.to_string(), after.to_string());
+        let statements = AtomicUsize::new(0);
+        Server::start(self.pki.server("localhost"), move |request| {
+            if request.starts_with("GET /v1/signing-keys ") {
+                return reply(
+                    200,
+                    &json!({"store": STORE, "signing_keys": []}).to_string(),
+                );
+            }
+            if request.starts_with("POST /v1/masters/m1/statements ") {
+                statements.fetch_add(1, Ordering::SeqCst);
+                return reply(answer.0, &answer.1.to_string());
+            }
+            let decided = statements.load(Ordering::SeqCst) > 0;
+            reply(200, if decided { &after } else { &before })
+        })
+    }
+
+    fn take(
+        &self,
+        server: &Server,
+        decision: &Decision,
+    ) -> anyhow::Result<Result<Option<Master>, Usage>> {
+        let (certificate, key) = self.pki.client("ada", "mastersign:admin:ada");
+        let options = Options::of(server.url(), self.pki.ca(), certificate, key);
+        decision.take(&Connection::open(options).unwrap())
+    }
+
+    fn accept(&self) -> Decision {
+        Decision {
+            verb: Verb::Accept,
+            id: "m1".parse().unwrap(),
+            key: Some(self.key.hash().to_string()),
+            confirm: None,
+            dry_run: false,
+        }
+    }
+}
+
+fn statements(server: &Server) -> Vec<Statement> {
+    server
+        .requests()
+        .iter()
+        .filter(|request| request.starts_with("POST"))
+        .map(|request| {
+            let (_, body) = request.split_once("\r\n\r\n").unwrap();
+            let signed: SignedStatement = serde_json::from_str(body).unwrap();
+            signed.statement.parse().unwrap()
+        })
+        .collect()
+}
+
+#[test]
+fn a_statement_names_the_key_the_store_and_the_next_generation() {
+    let scene = Scene::new();
+    let (before, after) = (scene.master(4, "pending"), scene.master(5, "accepted"));
+    let server = scene.service(&before, (200, after.clone()), &after);
+    let master = scene
+        .take(&server, &scene.accept())
+        .unwrap()
+        .unwrap()
+        .unwrap();
+    assert_eq!(master.generation, 5);
+    let sent = statements(&server).remove(0);
+    assert_eq!(sent.verb, Verb::Accept);
+    assert_eq!(sent.store, STORE.parse::<uuid::Uuid>().unwrap());
+    assert_eq!(sent.key, Some(scene.key.hash()));
+    assert_eq!(sent.generation, 5);
+}
+
+#[test]
+fn a_decision_that_somebody_else_made_meanwhile_is_shown() {
+    let scene = Scene::new();
+    let (before, after) = (scene.master(1, "pending"), scene.master(2, "rejected"));
+    let conflict = (409, json!({"title": "Conflict", "generation": 2}));
+    let server = scene.service(&before, conflict, &after);
+    let error = scene
+        .take(&server, &scene.accept())
+        .unwrap_err()
+        .to_string();
+    assert!(error.contains("somebody else decided about m1"), "{error}");
+    assert!(error.contains("rejected since"), "{error}");
+}
+
+#[test]
+fn a_conflict_of_another_kind_is_told_in_the_services_words() {
+    let scene = Scene::new();
+    let before = scene.master(1, "pending");
+    let conflict = (409, json!({"title": "Held by another master"}));
+    let server = scene.service(&before, conflict, &before);
+    let error = scene
+        .take(&server, &scene.accept())
+        .unwrap_err()
+        .to_string();
+    assert!(error.contains("Held by another master"), "{error}");
+}
+
+#[test]
+fn what_is_decided_already_and_what_is_only_tried_sends_no_statement() {
+    let scene = Scene::new();
+    let accepted = scene.master(1, "accepted");
+    let server = scene.service(&accepted, (500, json!({})), &accepted);
+    assert!(
+        scene
+            .take(&server, &scene.accept())
+            .unwrap()
+            .unwrap()
+            .is_none()
+    );
+    let pending = scene.master(1, "pending");
+    let server = scene.service(&pending, (500, json!({})), &pending);
+    let tried = Decision {
+        dry_run: true,
+        ..scene.accept()
+    };
+    assert!(scene.take(&server, &tried).unwrap().unwrap().is_none());
+    assert!(statements(&server).is_empty());
+}
+
+#[test]
+fn a_revoked_key_is_not_accepted_again() {
+    let scene = Scene::new();
+    let revoked = scene.master(1, "revoked");
+    let server = scene.service(&revoked, (500, json!({})), &revoked);
+    let usage = scene.take(&server, &scene.accept()).unwrap().unwrap_err();
+    assert!(matches!(usage, Usage::Revoked(_)), "{usage}");
+}
+
+#[test]
+fn a_key_that_is_not_the_one_it_is_called_cannot_be_chosen() {
+    let scene = Scene::new();
+    let mut lying = scene.master(1, "pending");
+    let other = Rsa::generate(2048).unwrap().public_key_to_pem().unwrap();
+    let other = PublicKey::parse(&other).unwrap();
+    lying["keys"][0]["public_key"] = json!(other.canonical());
+    let server = scene.service(&lying, (500, json!({})), &lying);
+    for hash in [scene.key.hash(), other.hash()] {
+        let decision = Decision {
+            key: Some(hash.to_string()),
+            ..scene.accept()
+        };
+        let usage = scene.take(&server, &decision).unwrap().unwrap_err();
+        assert!(matches!(usage, Usage::NoSuchKey { .. }), "{usage}");
+    }
+}
+
+#[test]
+fn a_master_is_revoked_as_a_whole_only_if_its_id_is_repeated() {
+    let scene = Scene::new();
+    let (before, after) = (scene.master(1, "accepted"), scene.master(2, "revoked"));
+    let server = scene.service(&before, (200, after.clone()), &after);
+    let revoke = |confirm: &str| Decision {
+        verb: Verb::Revoke,
+        key: None,
+        confirm: Some(confirm.to_owned()),
+        ..scene.accept()
+    };
+    let usage = scene.take(&server, &revoke("m2")).unwrap().unwrap_err();
+    assert!(matches!(usage, Usage::NotConfirmed), "{usage}");
+    assert!(statements(&server).is_empty());
+    scene
+        .take(&server, &revoke("m1"))
+        .unwrap()
+        .unwrap()
+        .unwrap();
+    assert_eq!(statements(&server)[0].key, None);
+}
+
+#[test]
+fn a_service_with_another_store_is_refused() {
+    let scene = Scene::new();
+    let before = scene.master(1, "pending");
+    let server = scene.service(&before, (500, json!({})), &before);
+    let (certificate, key) = scene.pki.client("ada", "mastersign:admin:ada");
+    let options = Options::of(server.url(), scene.pki.ca(), certificate, key)
+        .for_store(uuid::Uuid::from_u128(8));
+    let error = scene
+        .accept()
+        .take(&Connection::open(options).unwrap())
+        .unwrap_err();
+    assert!(
+        error.to_string().contains("another installation"),
+        "{error}"
+    );
+    assert!(statements(&server).is_empty());
+}
+
+#[test]
+fn a_masters_certificate_decides_nothing() {
+    let scene = Scene::new();
+    let (certificate, key) = scene.pki.client("m1", "mastersign:master:m1");
+    let url = "https://localhost:1".to_owned();
+    let options = Options::of(url, scene.pki.ca(), certificate, key);
+    let error = Connection::open(options).unwrap_err();
+    assert!(error.to_string().contains("needs an admin's"), "{error}");
+}
