@@ -11,13 +11,15 @@
 //! # Layout
 //!
 //! [`verify`] is in the order of the data: a PEM text becomes a [`verify::PublicKey`], a file becomes a
-//! [`verify::Signature`], and the two meet in [`verify::PublicKey::verify`].
-//! [`zmtp`] turns the bytes of a connection to a master into replies and publications; `net`, behind the feature
-//! `agent`, moves those bytes. [`failover`] decides which master to ask, when, and whether the one in use is still
-//! there.
+//! [`verify::Signature`], and the two meet in [`verify::PublicKey::verify`]. [`wire`] is around it: what a master
+//! sends is decoded, a handshake is checked by [`verify`], and its result opens what comes after. [`zmtp`] turns the
+//! bytes of a connection into replies and publications; `net`, behind the feature `agent`, moves those bytes.
+//! [`failover`] decides which master to ask, when, and whether the one in use is still there.
 #![forbid(unsafe_code)]
 
 pub mod zmtp;
+
+pub mod wire;
 
 pub mod verify;
 

@@ -133,7 +133,7 @@ impl PublicKey {
         self.rsa.public_key_to_der().map_err(|_| KeyError::NotRsa)
     }
 
-    pub(super) const fn rsa(&self) -> &Rsa<Public> {
+    pub(crate) const fn rsa(&self) -> &Rsa<Public> {
         &self.rsa
     }
 }

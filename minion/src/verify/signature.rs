@@ -149,6 +149,16 @@ impl PublicKey {
         master: &Self,
         signature: &Signature,
     ) -> Result<(), Rejected> {
+        self.verify_message(algorithm, master.canonical().as_bytes(), signature)
+    }
+
+    /// Checks that this key signed `message`: a master's own signatures, which are over what it sends.
+    pub(crate) fn verify_message(
+        &self,
+        algorithm: Algorithm,
+        message: &[u8],
+        signature: &Signature,
+    ) -> Result<(), Rejected> {
         let size = self.rsa().size() as usize;
         if signature.0.len() != size {
             return Err(Rejected);
@@ -158,7 +168,7 @@ impl PublicKey {
             .rsa()
             .public_decrypt(&signature.0, &mut recovered, Padding::PKCS1)
             .map_err(|_| Rejected)?;
-        let expected = algorithm.digest_info(master.canonical().as_bytes());
+        let expected = algorithm.digest_info(message);
         if recovered.get(..length) == Some(expected.as_slice()) {
             Ok(())
         } else {

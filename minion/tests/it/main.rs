@@ -2,6 +2,7 @@
 #![expect(
     clippy::arithmetic_side_effects,
     clippy::indexing_slicing,
+    clippy::panic,
     clippy::string_slice,
     clippy::unwrap_used,
     reason = "a test may panic"
@@ -15,4 +16,5 @@ mod fingerprints;
 mod net;
 mod parse;
 mod vectors;
+mod wire;
 mod zmtp;

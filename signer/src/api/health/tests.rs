@@ -143,7 +143,7 @@ fn facts() -> Facts {
             detail: String::new(),
             token_serial: None,
             token_label: None,
-            last_probe: Some(std::time::Duration::from_secs(7)),
+            last_probe: Some(Duration::from_secs(7)),
             retry_in: None,
             process: None,
             starts: 1,

@@ -1,0 +1,9 @@
+//! The wire layer against what real masters and minions sent, and against what a hostile peer
+//! might.
+
+mod capture;
+mod captures;
+mod hostile;
+mod keys;
+mod msgpack;
+mod sealed;
