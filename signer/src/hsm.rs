@@ -19,9 +19,10 @@
 //! → token      PKCS#11
 //! ```
 //!
-//! Beside the path: [`pin`] reads PINs, [`latch`] remembers the wrong ones, [`breaker`] spaces the
-//! restarts, [`status`] is what an operator sees.
+//! Beside the path: [`pin`] reads PINs, [`latch`] remembers the wrong ones and [`attempt`] the logins
+//! whose end nobody saw, [`breaker`] spaces the restarts, [`status`] is what an operator sees.
 
+pub mod attempt;
 pub mod breaker;
 mod flight;
 pub mod latch;
@@ -38,6 +39,7 @@ mod supervisor;
 pub mod token;
 pub mod worker;
 
+pub use attempt::Attempts;
 pub use latch::{LatchError, LatchKey, PinLatch};
 pub use pool::Pool;
 pub(crate) use process::INHERITED;
@@ -61,6 +63,8 @@ pub struct Context {
     pub latch: Arc<dyn PinLatch>,
     /// Turns a PIN into what the latch remembers of it.
     pub latch_key: LatchKey,
+    /// Remembers logins whose end nobody saw.
+    pub attempts: Attempts,
     /// Log in even if the token says that a wrong PIN was presented lately
     /// (`CKF_USER_PIN_COUNT_LOW`).
     pub force_login: bool,

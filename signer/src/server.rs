@@ -126,6 +126,7 @@ impl Server {
             store: store.uuid(),
             latch: Arc::new(store.clone()),
             latch_key,
+            attempts: hsm::Attempts::new(&config.state_dir),
             force_login: options.force_login,
         };
         let pool = hsm::Pool::start(config.hsms.clone(), context);

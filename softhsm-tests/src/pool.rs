@@ -18,7 +18,7 @@ use signer::authorize::{
 };
 use signer::clock::{Clock, SystemClock};
 use signer::config::Config;
-use signer::hsm::{Context, HsmStatus, LatchError, LatchKey, PinLatch, Pool, State};
+use signer::hsm::{Attempts, Context, HsmStatus, LatchError, LatchKey, PinLatch, Pool, State};
 use signer::pki::Scope;
 use signer::store::{KeyRecord, Master, Status};
 use uuid::Uuid;
@@ -134,6 +134,7 @@ impl Rig {
             store: self.store,
             latch: Arc::clone(&self.latch) as Arc<dyn PinLatch>,
             latch_key: LatchKey::new(&[7; 32]),
+            attempts: Attempts::new(self.site.directory()),
             force_login: false,
             config: config.clone(),
         };

@@ -194,7 +194,7 @@ impl Serving {
                 Report::Refused { reason } => self.answer(id, Err(Error::Refused { reason })),
                 Report::Rejected { reason } => self.answer(id, Err(Error::Rejected { reason })),
                 Report::Ending { detail, .. } => return Err(Loss::Ending(detail)),
-                Report::Ready(_) | Report::Token(_) => {
+                Report::LoggedIn | Report::Ready(_) | Report::Token(_) => {
                     return Err(Loss::Ending("the worker spoke out of turn".to_owned()));
                 }
             }

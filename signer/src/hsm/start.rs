@@ -1,14 +1,16 @@
 //! From a fresh worker process to one that may sign.
 //!
 //! The token is looked at before the PIN is sent: a PIN that this token refused before, or a token
-//! that counts wrong PINs, gets no login.
+//! that counts wrong PINs, gets no login. The login is noted before the PIN leaves.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use minion::verify::PublicKey;
 use secrecy::SecretString;
+use tokio::sync::oneshot;
 
+use super::attempt::Attempt;
 use super::process::{Failure, Process};
 use super::protocol::{Cause, Order, Report, TokenReport, WorkerReady};
 use super::shared::SharedKey;
@@ -59,18 +61,66 @@ pub(super) async fn run(
         store: supervisor.shared.context.store,
         pin: pin.clone(),
     };
+    let attempts = &supervisor.shared.context.attempts;
+    let attempt = Arc::new(attempts.of(supervisor.hsm.name.as_str(), &tag));
+    if !begin(&attempt).await? {
+        let refused = latch(supervisor, token.serial, tag, UNKNOWN.to_owned()).await;
+        if supervisor.refused.is_none() {
+            attempt.settle();
+        }
+        return Err(refused);
+    }
     process.send_secret(&login).await?;
+    match process.next_report().await? {
+        Report::LoggedIn => attempt.settle(),
+        Report::Ending {
+            cause: Cause::Pin,
+            detail,
+        } => {
+            let refused = latch(supervisor, token.serial, tag, detail).await;
+            if supervisor.refused.is_none() {
+                attempt.settle();
+            }
+            return Err(refused);
+        }
+        // The PIN did not get as far as the token.
+        other @ Report::Ending { .. } => {
+            attempt.settle();
+            return Err(unexpected(other));
+        }
+        other => return Err(unexpected(other)),
+    }
     match process.next_report().await? {
         Report::Ready(ready) => {
             adopt(supervisor, &ready)?;
             Ok(ready)
         }
-        Report::Ending {
-            cause: Cause::Pin,
-            detail,
-        } => Err(latch(supervisor, token.serial, tag, detail).await),
         other => Err(unexpected(other)),
     }
+}
+
+/// Notes the login, on a thread that may wait for the disk.
+async fn begin(attempt: &Arc<Attempt>) -> Result<bool, NotReady> {
+    let attempt = Arc::clone(attempt);
+    let (sender, noted) = oneshot::channel();
+    let note = move || {
+        // Nobody waits if the start deadline has passed.
+        let _ = sender.send(attempt.begin());
+    };
+    let failed = |error: &dyn std::error::Error| {
+        let error = chain(error);
+        NotReady::Ending(format!(
+            "the login cannot be noted on the disk, and is not tried without: {error}"
+        ))
+    };
+    std::thread::Builder::new()
+        .name("login-note".to_owned())
+        .spawn(note)
+        .map_err(|error| failed(&error))?;
+    noted
+        .await
+        .map_err(|error| failed(&error))?
+        .map_err(|error| failed(&error))
 }
 
 /// Whether a login may be tried at all.
@@ -172,6 +222,7 @@ fn unexpected(report: Report) -> NotReady {
     match report {
         Report::Ending { detail, .. } => NotReady::Ending(detail),
         Report::Ready(_)
+        | Report::LoggedIn
         | Report::Refused { .. }
         | Report::Rejected { .. }
         | Report::Signature(_)
@@ -181,6 +232,9 @@ fn unexpected(report: Report) -> NotReady {
 
 pub(super) const COUNT_LOW: &str = "the token reports that a wrong PIN was presented since the last login; \
     log in once with the right PIN, or start the service with --force-login";
-const LATCHED: &str =
-    "this token refused this PIN before; configure the right PIN, or lift the latch";
+const LATCHED: &str = "this token refused this PIN before, or was asked with it and did not answer; put the right \
+    PIN into its source, and restart the service unless the source is a file, a credential or a \
+    command";
+const UNKNOWN: &str =
+    "two logins with this PIN were begun and their outcome never seen; it is not tried again";
 const PIN_LOCKED: &str = "the token's PIN is locked; its security officer has to reset it";

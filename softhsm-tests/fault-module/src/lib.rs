@@ -14,6 +14,7 @@
 //! Every call passes [`State::pass`], on its way in and on its way out.
 //!
 //! `FAULT_MODULE_TARGET` names the real module, `FAULT_MODULE_COUNTS` the file of the journal. The
+//! `FAULT_MODULE_LOGIN` is `hang` or a decimal return code, which `C_Login` does instead. The
 //! environment is the only thing that a loaded module is handed by everyone alike.
 #![expect(
     unsafe_code,
@@ -63,6 +64,31 @@ struct State {
     real: CK_FUNCTION_LIST,
     /// Where it is written down.
     journal: Journal,
+    /// What happens to a login instead of reaching the token.
+    login: Option<Fault>,
+}
+
+/// What a call does instead of being forwarded.
+#[derive(Clone, Copy)]
+enum Fault {
+    Answer(CK_RV),
+    Hang,
+}
+
+impl Fault {
+    fn read(name: &str) -> Result<Option<Self>, String> {
+        let Some(text) = env::var_os(name) else {
+            return Ok(None);
+        };
+        match text.to_str() {
+            Some("hang") => Ok(Some(Self::Hang)),
+            Some(code) => code
+                .parse()
+                .map(|code| Some(Self::Answer(code)))
+                .map_err(|_| format!("{name} is neither hang nor a return code")),
+            None => Err(format!("{name} is no text")),
+        }
+    }
 }
 
 impl State {
@@ -81,13 +107,20 @@ impl State {
             forwarding: forward::list(),
             real: target::load(Path::new(&target))?,
             journal: Journal::open(Path::new(&counts))?,
+            login: Fault::read("FAULT_MODULE_LOGIN")?,
         })
     }
 
     /// One call: written down, made, and its result written down.
     fn pass(&self, event: &str, call: impl FnOnce(&CK_FUNCTION_LIST) -> CK_RV) -> CK_RV {
         self.journal.called(event);
-        let answer = call(&self.real);
+        let answer = match self.login {
+            Some(Fault::Answer(answer)) if event == "C_Login" => answer,
+            Some(Fault::Hang) if event == "C_Login" => loop {
+                std::thread::park();
+            },
+            Some(_) | None => call(&self.real),
+        };
         self.journal.returned(event, answer);
         answer
     }

@@ -141,6 +141,69 @@ async fn a_wrong_pin_is_presented_once_and_never_again() {
 }
 
 #[tokio::test]
+async fn a_login_that_fails_with_a_vendors_code_is_tried_once() {
+    let rig = Rig::create().unwrap();
+    login_fault(&rig, &0x8000_0001_u32.to_string());
+    for _ in 0..2 {
+        let pool = rig.start().unwrap();
+        reaches(&pool, State::PinLatched).await.unwrap();
+        pool.shutdown().await;
+    }
+    assert_eq!((logins(&rig), rig.latch().len()), (1, 1));
+}
+
+#[tokio::test]
+async fn a_login_that_hangs_is_tried_twice_and_never_again() {
+    let rig = Rig::create().unwrap();
+    login_fault(&rig, "hang");
+    rig.edit("sessions = 2", "sessions = 2\nstart_deadline = \"2s\"")
+        .unwrap();
+    for _ in 0..2 {
+        let pool = rig.start().unwrap();
+        let status = reaches(&pool, State::PinLatched).await.unwrap();
+        assert!(status.starts > 0);
+        pool.shutdown().await;
+        assert_eq!((logins(&rig), rig.latch().len()), (2, 1));
+    }
+}
+
+#[tokio::test]
+async fn a_login_over_which_workers_are_killed_is_tried_twice_and_never_again() {
+    let rig = Rig::create().unwrap();
+    login_fault(&rig, "hang");
+    let pool = rig.start().unwrap();
+    for login in 1..=2 {
+        while logins(&rig) < login {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        kill(worker(&pool), Signal::SIGKILL).unwrap();
+        // The next start comes after a while.
+        reaches(&pool, State::Backoff).await.unwrap();
+    }
+    reaches(&pool, State::PinLatched).await.unwrap();
+    assert_eq!((logins(&rig), rig.latch().len()), (2, 1));
+}
+
+#[tokio::test]
+async fn a_service_that_is_stopped_over_a_login_may_try_once_more() {
+    let rig = Rig::create().unwrap();
+    rig.edit("[hsm.environment]\n", HANG).unwrap();
+    let pool = rig.start().unwrap();
+    while logins(&rig) < 1 {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    // Nobody sees how the login ends, as after a loss of power.
+    pool.shutdown().await;
+    rig.edit(HANG, "[hsm.environment]\n").unwrap();
+    for _ in 0..3 {
+        let pool = rig.start().unwrap();
+        reaches(&pool, State::Ready).await.unwrap();
+        pool.shutdown().await;
+    }
+    assert_eq!((logins(&rig), rig.latch().len()), (4, 0));
+}
+
+#[tokio::test]
 async fn a_missing_pin_does_not_stop_the_pool() {
     let rig = Rig::create().unwrap();
     std::fs::remove_file(rig.site().token().pin_file()).unwrap();
@@ -312,6 +375,14 @@ async fn settled(pool: &Pool, calls: usize) {
         tokio::task::yield_now().await;
     }
 }
+
+/// Has every login end this way before it reaches the token.
+fn login_fault(rig: &Rig, fault: &str) {
+    let faulty = HANG.replace("hang", fault);
+    rig.edit("[hsm.environment]\n", &faulty).unwrap();
+}
+
+const HANG: &str = "[hsm.environment]\nFAULT_MODULE_LOGIN = \"hang\"\n";
 
 fn logins(rig: &Rig) -> usize {
     rig.site().token().counts().calls("C_Login").unwrap()

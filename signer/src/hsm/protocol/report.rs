@@ -15,6 +15,8 @@ pub enum Report {
         /// What happened, for a person.
         detail: String,
     },
+    /// The token took the PIN; the self-test comes next.
+    LoggedIn,
     /// Logged in and tested.
     Ready(WorkerReady),
     /// This call is against the rules; it never reached the token.
@@ -36,7 +38,7 @@ pub enum Report {
 /// Why a worker ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cause {
-    /// The token refused the PIN: never log in with it again.
+    /// The token refused the PIN, or may have: never log in with it again.
     Pin,
     /// Anything that a fresh process may cure.
     Token,
@@ -95,6 +97,7 @@ impl Report {
                 out.extend_from_slice(&[ENDING, cause]);
                 put(out, detail.as_bytes());
             }
+            Self::LoggedIn => out.push(LOGGED_IN),
             Self::Ready(ready) => ready.write(out),
             Self::Refused { reason } => {
                 out.push(REFUSED);
@@ -128,6 +131,7 @@ impl Report {
                 },
                 detail: reader.text()?.to_owned(),
             },
+            LOGGED_IN => Self::LoggedIn,
             READY => Self::Ready(WorkerReady::read(&mut reader)?),
             REFUSED => Self::Refused {
                 reason: reader.text()?.to_owned(),
@@ -201,6 +205,7 @@ const REFUSED: u8 = 3;
 const REJECTED: u8 = 4;
 const SIGNATURE: u8 = 5;
 const TOKEN: u8 = 6;
+const LOGGED_IN: u8 = 7;
 
 #[cfg(test)]
 mod tests {
@@ -254,6 +259,7 @@ mod tests {
         vec![
             ending(Cause::Pin),
             ending(Cause::Token),
+            Report::LoggedIn,
             Report::Ready(WorkerReady {
                 public_key: "a key".to_owned(),
                 sessions: 300,

@@ -172,6 +172,29 @@ impl Error {
         }
     }
 
+    /// Whether the call did not get as far as the token, so that a PIN in it was not judged.
+    ///
+    /// A short list of codes that mean nothing else: what is not on it may be the way in which some
+    /// module says that the PIN is wrong.
+    #[must_use]
+    pub const fn is_transport(&self) -> bool {
+        matches!(
+            self.rv(),
+            Some(
+                RvError::CryptokiNotInitialized
+                    | RvError::DeviceMemory
+                    | RvError::DeviceRemoved
+                    | RvError::HostMemory
+                    | RvError::SessionClosed
+                    | RvError::SessionCount
+                    | RvError::SessionHandleInvalid
+                    | RvError::SlotIdInvalid
+                    | RvError::TokenNotPresent
+                    | RvError::TokenNotRecognized
+            )
+        )
+    }
+
     /// The function that failed, like `C_Sign`; empty if the error is not a function's.
     #[must_use]
     pub fn function(&self) -> String {
@@ -336,6 +359,22 @@ mod tests {
             RvError::PinInvalid,
         ] {
             assert_eq!(Error::call(Function::Login, rv).class(), Class::Pin);
+        }
+    }
+
+    #[test]
+    fn only_codes_that_cannot_mean_the_pin_are_the_transports() {
+        let is_transport = |rv| Error::call(Function::Login, rv).is_transport();
+        assert!(is_transport(RvError::DeviceRemoved));
+        for rv in [
+            RvError::PinIncorrect,
+            RvError::VendorDefined(0x8000_0001),
+            RvError::UnknownErrorCode(0x7777),
+            RvError::GeneralError,
+            RvError::FunctionFailed,
+            RvError::DeviceError,
+        ] {
+            assert!(!is_transport(rv), "{rv:?}");
         }
     }
 

@@ -38,10 +38,13 @@ impl Keeper {
             Err(error) => error,
         };
         let cause = match &error {
-            Failure::Token(error) if error.class() == Class::Pin => Cause::Pin,
-            Failure::NoPin | Failure::NoSession | Failure::Thread(_) | Failure::Token(_) => {
-                Cause::Token
-            }
+            // Modules answer a wrong PIN with all kinds of codes, also with their vendor's.
+            Failure::Login(error) if !error.is_transport() => Cause::Pin,
+            Failure::Login(_)
+            | Failure::NoPin
+            | Failure::NoSession
+            | Failure::Thread(_)
+            | Failure::Token(_) => Cause::Token,
         };
         link.end(cause, &chain(&error));
     }
@@ -54,8 +57,9 @@ impl Keeper {
             return Err(Failure::NoPin);
         };
         let keeper = module.open_session(&info)?;
-        keeper.login(&pin)?;
+        keeper.login(&pin).map_err(Failure::Login)?;
         drop(pin);
+        self.link.report(0, &Report::LoggedIn);
         let key = keeper.find_key(&self.hsm.key)?;
         let suspicious = key.admit(self.hsm.never_extractable)?;
         for reason in suspicious {
@@ -165,6 +169,9 @@ impl Sessions {
 /// Why a worker ends by itself.
 #[derive(Debug, thiserror::Error)]
 enum Failure {
+    /// The login failed.
+    #[error(transparent)]
+    Login(Error),
     /// Every session thread has ended.
     #[error("no session is left")]
     NoSession,
