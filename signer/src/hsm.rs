@@ -48,6 +48,7 @@ pub use status::{HsmStatus, State};
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use minion::verify::KeyHash;
 use uuid::Uuid;
 
 /// What the pool needs to know of the service around it.
@@ -59,6 +60,8 @@ pub struct Context {
     pub config: PathBuf,
     /// The store whose acceptances count.
     pub store: Uuid,
+    /// The store's active signing key. Without one, the first configured HSM brings it.
+    pub signing_key: Option<KeyHash>,
     /// Remembers wrong PINs over restarts.
     pub latch: Arc<dyn PinLatch>,
     /// Turns a PIN into what the latch remembers of it.

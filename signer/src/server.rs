@@ -124,6 +124,7 @@ impl Server {
             executable: options.executable,
             config: config.path.clone(),
             store: store.uuid(),
+            signing_key: store.state().active,
             latch: Arc::new(store.clone()),
             latch_key,
             attempts: hsm::Attempts::new(&config.state_dir),

@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
-use minion::verify::PublicKey;
+use minion::verify::{KeyHash, PublicKey};
 use openssl::bn::{BigNum, BigNumContext, BigNumRef};
 use signer::authorize::{
     Identity, MasterId, OperatorsCa, Permit, SignedStatement, Statement, Verb, authorize,
@@ -37,6 +37,7 @@ pub struct Rig {
     operators: OperatorsCa,
     store: Uuid,
     latch: Arc<MemoryLatch>,
+    signing_key: Option<KeyHash>,
 }
 
 impl Rig {
@@ -66,6 +67,7 @@ impl Rig {
             operators: OperatorsCa::from_pem(&operators)?,
             store: Uuid::new_v4(),
             latch: Arc::default(),
+            signing_key: None,
             site,
         })
     }
@@ -86,6 +88,11 @@ impl Rig {
     #[must_use]
     pub fn latch(&self) -> &MemoryLatch {
         &self.latch
+    }
+
+    /// Has the pools from here on find this signing key in the store.
+    pub const fn store_has(&mut self, key: KeyHash) {
+        self.signing_key = Some(key);
     }
 
     /// Changes the configuration file, as an editor would.
@@ -132,6 +139,7 @@ impl Rig {
         let context = Context {
             executable: executable.to_owned(),
             store: self.store,
+            signing_key: self.signing_key,
             latch: Arc::clone(&self.latch) as Arc<dyn PinLatch>,
             latch_key: LatchKey::new(&[7; 32]),
             attempts: Attempts::new(self.site.directory()),

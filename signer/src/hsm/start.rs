@@ -180,6 +180,7 @@ fn adopt(supervisor: &Supervisor, ready: &WorkerReady) -> Result<(), NotReady> {
     if trials.is_empty() || ready.sessions == 0 {
         return Err(ending("the worker made no trial signature"));
     }
+    may_define(supervisor, &public)?;
     let candidate = Arc::new(SharedKey {
         public: Arc::new(public),
         trials,
@@ -196,6 +197,23 @@ fn adopt(supervisor: &Supervisor, ready: &WorkerReady) -> Result<(), NotReady> {
         }
     });
     verdict
+}
+
+/// Whether this HSM's key may be the pool's, should no other HSM have set it.
+///
+/// The fleet trusts one key, so the order in which HSMs come up must not choose it: it is the
+/// store's; for an empty store, the one that is pinned or that of the first configured HSM.
+fn may_define(supervisor: &Supervisor, key: &PublicKey) -> Result<(), NotReady> {
+    match supervisor.shared.context.signing_key {
+        Some(active) if active == key.hash() => Ok(()),
+        Some(active) => Err(NotReady::OtherKey(format!(
+            "the token's key {} is not {active}, the signing key of this store",
+            key.hash()
+        ))),
+        None if supervisor.index == 0 || supervisor.hsm.public_key.is_some() => Ok(()),
+        None if supervisor.shared.key.borrow().is_some() => Ok(()),
+        None => Err(NotReady::Ending(NOT_FIRST.to_owned())),
+    }
 }
 
 /// Equal modulus and byte-equal trial signatures: anything else is another key, or a token that
@@ -232,6 +250,8 @@ fn unexpected(report: Report) -> NotReady {
 
 pub(super) const COUNT_LOW: &str = "the token reports that a wrong PIN was presented since the last login; \
     log in once with the right PIN, or start the service with --force-login";
+const NOT_FIRST: &str = "the store has no signing key yet, and only the first configured HSM may bring one, or one whose \
+    public_key is pinned";
 const LATCHED: &str = "this token refused this PIN before, or was asked with it and did not answer; put the right \
     PIN into its source, and restart the service unless the source is a file, a credential or a \
     command";

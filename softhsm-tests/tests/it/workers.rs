@@ -323,18 +323,40 @@ async fn a_second_token_with_another_key_does_not_join() {
     rig.add_twin(&stranger).unwrap();
     let pool = rig.start().unwrap();
     let signing = pool.ready().await;
-    let states = || pool.status().into_iter().map(|status| status.state);
-    // Whichever comes first decides; the other one stays out.
-    while !(states().any(|state| state == State::Ready)
-        && states().any(|state| state == State::Failed))
-    {
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+    // The first in the configuration decides, whichever comes up first.
+    both(&pool, State::Ready, State::Failed).await;
+    assert_eq!(*signing, *rig.site().token().public_key());
     let key = &keys(1).unwrap()[0];
     let signature = pool.sign(rig.permit(key).unwrap(), Algorithm::Sha1).await;
     signing
         .verify(Algorithm::Sha1, key, &signature.unwrap())
         .unwrap();
+}
+
+#[tokio::test]
+async fn only_the_first_hsm_brings_an_empty_store_its_key() {
+    let rig = Rig::create().unwrap();
+    let stranger = Token::create().unwrap();
+    rig.add_twin(&stranger).unwrap();
+    rig.site().token().unplug().unwrap();
+    let pool = rig.start().unwrap();
+    while !pool.status()[1].detail.contains("first configured HSM") {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert!(pool.signing_key().is_none());
+    rig.site().token().plug_in().unwrap();
+    assert_eq!(*pool.ready().await, *rig.site().token().public_key());
+}
+
+#[tokio::test]
+async fn another_key_than_the_stores_never_becomes_the_pools() {
+    let mut rig = Rig::create().unwrap();
+    rig.store_has(keys(1).unwrap()[0].hash());
+    let pool = rig.start().unwrap();
+    let status = reaches(&pool, State::Failed).await.unwrap();
+    assert!(status.detail.contains("of this store"), "{status:?}");
+    assert!(pool.signing_key().is_none());
+    assert!(pool.algorithms().is_empty());
 }
 
 fn call(
