@@ -4,7 +4,7 @@
 //! PIN that a worker fetched could be fetched by that code too. `hsm_config` only describes the
 //! sources, so that a configuration can be checked by anybody who may not see the PIN.
 
-use std::fs::OpenOptions;
+use std::fs::{File, OpenOptions};
 use std::io::{self, Read};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
@@ -24,6 +24,67 @@ mod command;
 /// from outside.
 pub fn read(source: &PinSource) -> Result<SecretString, Error> {
     read_with(source, environment)
+}
+
+/// A descriptor from which a PIN is to be read, taken over from whoever started this process.
+///
+/// Nothing is open under its number any more: every process that this one starts would inherit it,
+/// the workers of other HSMs and the PIN commands among them.
+#[derive(Debug)]
+pub struct Inherited(File);
+
+impl Inherited {
+    /// Takes over the source's descriptor, if it is one.
+    pub fn of(source: &PinSource) -> Option<Result<Self, Error>> {
+        match source {
+            PinSource::Descriptor { fd } => Some(Self::take(*fd)),
+            PinSource::Command { .. }
+            | PinSource::Credential { .. }
+            | PinSource::Environment { .. }
+            | PinSource::File { .. }
+            | PinSource::Locked
+            | PinSource::Prompt => None,
+        }
+    }
+
+    fn take(fd: i32) -> Result<Self, Error> {
+        if is_our_own(fd) {
+            return Err(Error::NotInherited { fd });
+        }
+        let path = PathBuf::from(format!("/proc/self/fd/{fd}"));
+        let failed = |source| Error::File {
+            path: path.clone(),
+            source,
+        };
+        // What the standard library opens is closed when another program is started.
+        let file = File::open(&path).map_err(failed)?;
+        nix::unistd::close(fd).map_err(|error| failed(error.into()))?;
+        Ok(Self(file))
+    }
+
+    /// Reads the PIN; blocks until the other end is closed.
+    ///
+    /// # Errors
+    ///
+    /// As [`read`].
+    pub fn read(self) -> Result<SecretString, Error> {
+        contents(self.0).map_err(|source| Error::File {
+            path: PathBuf::from("the inherited descriptor"),
+            source,
+        })?
+    }
+}
+
+/// Whether this process has opened the descriptor by itself: those are closed on exec, and one that
+/// was inherited cannot be.
+///
+/// A system that does not tell is believed to mean no: the number is the operator's word.
+fn is_our_own(fd: i32) -> bool {
+    let info = std::fs::read_to_string(format!("/proc/self/fdinfo/{fd}")).unwrap_or_default();
+    let flags = info.lines().find_map(|line| line.strip_prefix("flags:"));
+    flags
+        .and_then(|flags| i32::from_str_radix(flags.trim(), 8).ok())
+        .is_some_and(|flags| flags & nix::libc::O_CLOEXEC != 0)
 }
 
 /// Whether reading the source again can give another PIN, and asks nobody.
@@ -94,6 +155,12 @@ pub enum Error {
         /// Which.
         path: PathBuf,
     },
+    /// The number is that of a file or socket of this process.
+    #[error("descriptor {fd} was not inherited, or was read before")]
+    NotInherited {
+        /// Its number.
+        fd: i32,
+    },
     /// Bytes that are no text.
     #[error("the PIN is not UTF-8 text")]
     NotText,
@@ -139,8 +206,6 @@ enum Guard {
     Mode,
     /// systemd guards the directory, and shows its access list as group bits.
     Systemd,
-    /// The parent that opened the descriptor decided.
-    Opener,
 }
 
 fn read_with(
@@ -153,9 +218,7 @@ fn read_with(
             let directory = environment("CREDENTIALS_DIRECTORY").ok_or(Error::NoCredentials)?;
             file(&Path::new(&directory).join(name), Guard::Systemd)
         }
-        PinSource::Descriptor { fd } => {
-            file(Path::new(&format!("/proc/self/fd/{fd}")), Guard::Opener)
-        }
+        PinSource::Descriptor { fd } => Inherited::take(*fd)?.read(),
         PinSource::Environment { variable } => {
             let value = environment(variable).ok_or_else(|| Error::Variable {
                 variable: variable.clone(),
@@ -179,22 +242,22 @@ fn file(path: &Path, guard: Guard) -> Result<SecretString, Error> {
     // A named pipe in the file's place must not hold up the service.
     let file = OpenOptions::new()
         .read(true)
-        .custom_flags(match guard {
-            Guard::Mode | Guard::Systemd => nix::libc::O_NONBLOCK,
-            Guard::Opener => 0,
-        })
+        .custom_flags(nix::libc::O_NONBLOCK)
         .open(path)
         .map_err(failed)?;
     check(path, &file.metadata().map_err(failed)?, guard)?;
+    contents(file).map_err(failed)?
+}
+
+fn contents(file: File) -> io::Result<Result<SecretString, Error>> {
     let mut content = Zeroizing::new(Vec::with_capacity(LONGEST.saturating_add(2)));
-    bounded(file).read_to_end(&mut content).map_err(failed)?;
-    trimmed(content)
+    bounded(file).read_to_end(&mut content)?;
+    Ok(trimmed(content))
 }
 
 fn check(path: &Path, metadata: &std::fs::Metadata, guard: Guard) -> Result<(), Error> {
     let path = || path.to_owned();
     let refused = match guard {
-        Guard::Opener => return Ok(()),
         Guard::Mode => 0o077,
         Guard::Systemd => 0o007,
     };
@@ -350,15 +413,31 @@ mod tests {
     #[test]
     fn an_inherited_descriptor_is_read() {
         use std::io::Write;
-        use std::os::fd::AsRawFd;
         let (reader, mut writer) = io::pipe().unwrap();
         writer.write_all(b"1234\n").unwrap();
         drop(writer);
-        let source = PinSource::Descriptor {
-            fd: reader.as_raw_fd(),
-        };
-        assert_eq!(read(&source).unwrap().expose_secret(), "1234");
-        assert!(matches!(read(&source), Err(Error::Empty)));
+        let fd = inherited(&reader);
+        let inherited = Inherited::of(&PinSource::Descriptor { fd }).unwrap();
+        let open = std::fs::read_link(format!("/proc/self/fd/{fd}"));
+        assert!(open.is_err(), "whatever is started now would have it");
+        assert_eq!(inherited.unwrap().read().unwrap().expose_secret(), "1234");
+    }
+
+    #[test]
+    fn a_descriptor_of_our_own_is_neither_read_nor_closed() {
+        use std::os::fd::AsRawFd;
+        let (reader, writer) = io::pipe().unwrap();
+        let fd = reader.as_raw_fd();
+        let refused = read(&PinSource::Descriptor { fd });
+        assert!(matches!(refused, Err(Error::NotInherited { .. })));
+        drop((reader, writer));
+    }
+
+    /// The number of a copy that is not closed on exec, like one from a shell.
+    fn inherited(reader: &io::PipeReader) -> i32 {
+        use nix::fcntl::{FcntlArg, fcntl};
+        // Far from what other tests get and lose meanwhile.
+        fcntl(reader, FcntlArg::F_DUPFD(700)).unwrap()
     }
 
     #[test]

@@ -8,6 +8,7 @@ use minion::verify::{Algorithm, PublicKey, Signature};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
+use super::pin::Inherited;
 use super::shared::{Answer, Call, Shared};
 use super::supervisor::Supervisor;
 use super::{Context, Error, HsmStatus};
@@ -27,11 +28,20 @@ impl Pool {
     #[must_use]
     pub fn start(hsms: Vec<hsm_config::Hsm>, context: Context) -> Self {
         let shared = Arc::new(Shared::new(&hsms, context));
+        // Before the first process is started, which would inherit the descriptors among them.
+        #[expect(
+            clippy::needless_collect,
+            reason = "all of them before the first start"
+        )]
+        let hsms: Vec<_> = hsms
+            .into_iter()
+            .map(|hsm| (Inherited::of(&hsm.pin), hsm))
+            .collect();
         let supervisors = hsms
             .into_iter()
             .enumerate()
-            .map(|(index, hsm)| {
-                tokio::spawn(Supervisor::new(Arc::clone(&shared), index, hsm).run())
+            .map(|(index, (pin, hsm))| {
+                tokio::spawn(Supervisor::new(Arc::clone(&shared), index, hsm, pin).run())
             })
             .collect();
         Self(Arc::new(Owner {

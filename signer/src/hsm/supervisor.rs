@@ -10,6 +10,7 @@ use secrecy::SecretString;
 use tokio::sync::oneshot;
 
 use super::breaker::Breaker;
+use super::pin::Inherited;
 use super::process::Process;
 use super::protocol::WorkerReady;
 use super::serving::Serving;
@@ -26,6 +27,8 @@ pub(super) struct Supervisor {
     breaker: Breaker,
     /// Kept from the first reading on: a descriptor or a terminal gives it only once.
     pin: Option<SecretString>,
+    /// The descriptor that gives it, until it is read.
+    inherited: Option<Result<Inherited, pin::Error>>,
     /// What the token refused but the store would not remember.
     pub(super) refused: Option<[u8; 32]>,
     /// Whether the next start has a good chance, so that calls may wait for it.
@@ -43,13 +46,19 @@ enum Next {
 }
 
 impl Supervisor {
-    pub(super) const fn new(shared: Arc<Shared>, index: usize, hsm: hsm_config::Hsm) -> Self {
+    pub(super) const fn new(
+        shared: Arc<Shared>,
+        index: usize,
+        hsm: hsm_config::Hsm,
+        inherited: Option<Result<Inherited, pin::Error>>,
+    ) -> Self {
         Self {
             shared,
             index,
             hsm,
             breaker: Breaker::new(),
             pin: None,
+            inherited,
             refused: None,
             is_promising: true,
         }
@@ -217,7 +226,10 @@ impl Supervisor {
         if let Some(pin) = &self.pin {
             return Ok(pin.clone());
         }
-        let pin = read_pin(self.hsm.pin.clone()).await?;
+        let pin = match self.inherited.take() {
+            Some(inherited) => on_a_thread(move || inherited?.read()).await?,
+            None => read_pin(self.hsm.pin.clone()).await?,
+        };
         self.pin = Some(pin.clone());
         Ok(pin)
     }
@@ -263,10 +275,16 @@ impl Hsm {
 
 /// Reads a PIN on a thread of its own: a command or a person takes its time.
 async fn read_pin(source: hsm_config::PinSource) -> Result<SecretString, pin::Error> {
+    on_a_thread(move || pin::read(&source)).await
+}
+
+async fn on_a_thread(
+    read: impl FnOnce() -> Result<SecretString, pin::Error> + Send + 'static,
+) -> Result<SecretString, pin::Error> {
     let (sender, receiver) = oneshot::channel();
     let read = move || {
         // Nobody waits if the service is shutting down.
-        let _ = sender.send(pin::read(&source));
+        let _ = sender.send(read());
     };
     std::thread::Builder::new()
         .name("pin".to_owned())
