@@ -8,6 +8,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::extract::State;
 use axum::http::{StatusCode, header};
@@ -98,6 +99,8 @@ impl From<Facts> for Report {
         for hsm in &facts.hsms {
             if hsm.state != hsm::State::Ready {
                 reasons.push(format!("HSM {}: {}", hsm.name, word(hsm.state)));
+            } else if hsm.last_probe.is_none_or(|age| age > OLDEST_PROBE) {
+                reasons.push(format!("HSM {}: no recent trial signature", hsm.name));
             }
         }
         Self {
@@ -204,6 +207,9 @@ const STATES: [hsm::State; 9] = [
     hsm::State::Starting,
     hsm::State::Stopped,
 ];
+
+/// Twice the interval of the trial signatures, and the default deadline of one.
+const OLDEST_PROBE: Duration = Duration::from_secs(45);
 
 #[cfg(test)]
 mod tests;

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use minion::verify::Signature;
 use std::borrow::Cow;
 
+use super::Error;
 use super::breaker::Breaker;
 use super::flight::Flight;
 use super::process::{Failure, Process};
@@ -17,7 +18,6 @@ use super::protocol::{Order, Report};
 use super::queue::{Company, Ticket};
 use super::shared::{Answer, Call, Shared};
 use super::supervisor::chain;
-use super::{Error, State};
 
 /// What a worker holds, while it is ready.
 #[derive(Debug)]
@@ -46,6 +46,8 @@ pub(super) enum Loss {
     Failed(Failure),
     /// A call was past the deadline.
     Late,
+    /// It makes no trial signatures any more.
+    Probe(String),
     /// A signature did not verify.
     Quarantined,
 }
@@ -61,6 +63,7 @@ impl fmt::Display for Loss {
         match self {
             Self::Ending(detail) => f.write_str(detail),
             Self::Failed(failure) => f.write_str(&chain(failure)),
+            Self::Probe(reason) => write!(f, "a trial signature was refused: {reason}"),
             Self::Late => f.write_str("a signature was not made by the deadline"),
             Self::Quarantined => f.write_str("a signature did not verify"),
         }
@@ -180,7 +183,8 @@ impl Serving {
         let id = self.flight.add(Work::Call(ticket), now);
         if let Err(error) = process.queue(id, &order) {
             let reason = error.to_string();
-            self.answer(id, Err(Error::Refused { reason }));
+            // A call, so there is an answer.
+            let _ = self.refused(id, Error::Refused { reason });
         }
     }
 
@@ -191,8 +195,8 @@ impl Serving {
                     breaker.succeeded();
                     self.signature(id, signature)?;
                 }
-                Report::Refused { reason } => self.answer(id, Err(Error::Refused { reason })),
-                Report::Rejected { reason } => self.answer(id, Err(Error::Rejected { reason })),
+                Report::Refused { reason } => self.refused(id, Error::Refused { reason })?,
+                Report::Rejected { reason } => self.refused(id, Error::Rejected { reason })?,
                 Report::Ending { detail, .. } => return Err(Loss::Ending(detail)),
                 Report::LoggedIn | Report::Ready(_) | Report::Token(_) => {
                     return Err(Loss::Ending("the worker spoke out of turn".to_owned()));
@@ -233,18 +237,16 @@ impl Serving {
         }
     }
 
-    fn answer(&mut self, id: u32, answer: Result<Answer, Error>) {
+    /// A call that is refused may be at fault itself; a trial signature never is.
+    fn refused(&mut self, id: u32, why: Error) -> Result<(), Loss> {
         match self.finish(id) {
             Some(Work::Call(ticket)) => {
                 // The caller may have gone.
-                let _ = ticket.call.reply.send(answer);
+                let _ = ticket.call.reply.send(Err(why));
+                Ok(())
             }
-            Some(Work::Probe) => {
-                self.shared.update(self.index, |notes| {
-                    notes.set(State::Ready, "the last trial signature was refused");
-                });
-            }
-            None => {}
+            Some(Work::Probe) => Err(Loss::Probe(why.to_string())),
+            None => Ok(()),
         }
     }
 

@@ -272,6 +272,19 @@ async fn a_signature_that_does_not_verify_bars_its_hsm_and_goes_nowhere() {
 }
 
 #[tokio::test]
+async fn an_hsm_that_refuses_its_trial_signatures_is_lost() {
+    let rig = Rig::create().unwrap();
+    let refuse = "if kind == 5: body = b'\\x04\\0\\0'; head = struct.pack('>I', 3) + head[4:]";
+    let tired = Impostor::new(&rig, refuse).unwrap();
+    let pool = rig.start_with(tired.path()).unwrap();
+    pool.ready().await;
+    while only(&pool).unwrap().starts < 2 {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    assert_eq!(but_trials(&rig), 0, "no call was refused");
+}
+
+#[tokio::test]
 async fn a_call_that_ends_two_workers_is_given_up_and_takes_nobody_along() {
     let rig = Rig::create().unwrap();
     let keys = keys(4).unwrap();

@@ -18,6 +18,17 @@ async fn a_service_is_ready_when_every_hsm_is() {
 }
 
 #[tokio::test]
+async fn an_hsm_that_made_no_trial_signature_lately_is_not_ready() {
+    for age in [None, Some(Duration::from_secs(46))] {
+        let mut facts = facts();
+        facts.hsms[0].last_probe = age;
+        let (status, body) = readyz(facts).await;
+        assert_eq!((status, &body["status"]), (200, &Value::from("degraded")));
+        assert_eq!(body["reasons"][0], "HSM rack-1: no recent trial signature");
+    }
+}
+
+#[tokio::test]
 async fn without_an_hsm_it_is_degraded_and_still_serves() {
     for state in STATES
         .into_iter()
@@ -132,7 +143,7 @@ fn facts() -> Facts {
             detail: String::new(),
             token_serial: None,
             token_label: None,
-            last_probe: Some(std::time::Duration::from_secs(7)),
+            last_probe: Some(Duration::from_secs(7)),
             retry_in: None,
             process: None,
             starts: 1,
