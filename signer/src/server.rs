@@ -14,7 +14,7 @@ mod signer;
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -118,8 +118,9 @@ impl Server {
         let Checked { tls, operators } = check(config, &*clock)?;
         let sockets = Sockets::bind(config).await?;
         make_directory(&config.state_dir)?;
-        let latch_key = LatchKey::open(&config.state_dir)?;
+        // The store first: it refuses a directory into which others may write.
         let (backend, store) = open_store(config, &operators, &clock).await?;
+        let latch_key = LatchKey::open(&config.state_dir)?;
         let context = hsm::Context {
             executable: options.executable,
             config: config.path.clone(),
@@ -281,7 +282,7 @@ pub enum ServerError {
     #[error("cannot open the database")]
     Sqlite(#[from] SqliteError),
     /// The state directory.
-    #[error("cannot make the state directory {}", .path.display())]
+    #[error("cannot use the state directory {}", .path.display())]
     StateDirectory {
         /// The directory.
         path: PathBuf,
@@ -341,14 +342,24 @@ async fn open_store(
 }
 
 fn make_directory(path: &Path) -> Result<(), ServerError> {
+    let failed = |source| ServerError::StateDirectory {
+        path: path.to_owned(),
+        source,
+    };
     std::fs::DirBuilder::new()
         .recursive(true)
         .mode(0o700)
         .create(path)
-        .map_err(|source| ServerError::StateDirectory {
-            path: path.to_owned(),
-            source,
-        })
+        .map_err(failed)?;
+    // The latch's key is beside the database, unless `store.path` leads that elsewhere.
+    let mode = path.metadata().map_err(failed)?.mode();
+    if mode & 0o022 == 0 {
+        Ok(())
+    } else {
+        Err(failed(io::Error::other(
+            "others may write to it; chmod 0700 it",
+        )))
+    }
 }
 
 /// The recorder keeps every sample of a histogram until somebody asks for it or this is done.

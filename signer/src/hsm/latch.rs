@@ -108,10 +108,15 @@ impl LatchKey {
         rand::fill(key.as_mut()).map_err(|_| io::Error::other("no randomness"))?;
         // A crash between the two leaves a short temporary file, never a short key.
         let unfinished = path.with_extension("new");
+        match std::fs::remove_file(&unfinished) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            Ok(()) | Err(_) => {}
+        }
+        // It must be ours and new: a link in its place would lead the key elsewhere.
         let mut file = OpenOptions::new()
             .write(true)
-            .create(true)
-            .truncate(true)
+            .create_new(true)
+            .custom_flags(nix::libc::O_NOFOLLOW)
             .mode(0o600)
             .open(&unfinished)?;
         file.write_all(key.as_ref())?;
@@ -151,6 +156,17 @@ mod tests {
         let first = LatchKey::open(directory.path()).unwrap().tag("s", &pin);
         let second = LatchKey::open(directory.path()).unwrap().tag("s", &pin);
         assert_eq!(first, second);
+    }
+
+    #[test]
+    fn a_link_in_the_place_of_the_unfinished_key_leads_it_nowhere() {
+        let directory = tempfile::tempdir().unwrap();
+        let elsewhere = directory.path().join("elsewhere");
+        std::fs::write(&elsewhere, "untouched").unwrap();
+        let unfinished = directory.path().join(FILE).with_extension("new");
+        std::os::unix::fs::symlink(&elsewhere, unfinished).unwrap();
+        LatchKey::open(directory.path()).unwrap();
+        assert_eq!(std::fs::read(&elsewhere).unwrap(), b"untouched");
     }
 
     #[test]
