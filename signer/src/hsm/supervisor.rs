@@ -132,7 +132,7 @@ impl Supervisor {
         });
         let deadline = self.hsm.pool.sign_deadline;
         let mut serving = Serving::new(&self.shared, self.index, sessions, deadline);
-        let loss = serving.run(&mut process, &mut self.breaker).await;
+        let loss = serving.run(&mut process).await;
         let status = process.end().await;
         serving.give_back();
         self.lost(&format!("{loss} ({status})"))
@@ -141,6 +141,9 @@ impl Supervisor {
     fn lost(&mut self, detail: &str) -> Next {
         if self.shared.is_quarantined(self.index) {
             return Next::Nothing;
+        }
+        if self.shared.take_verified(self.index) {
+            self.breaker.succeeded();
         }
         let wait = self.breaker.lost(chance());
         tracing::warn!(
