@@ -200,6 +200,10 @@ impl Supervisor {
                 detail,
             } => {
                 self.stay(State::PinLatched, &detail);
+                // Whatever lifts the latch, what is tried next is what the source holds then.
+                if pin::is_rereadable(&self.hsm.pin) {
+                    self.pin = None;
+                }
                 Next::Pin { serial, tag }
             }
         }
