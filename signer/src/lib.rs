@@ -44,5 +44,6 @@ pub mod pki;
 
 pub mod clock;
 pub mod commands;
+pub mod memory;
 pub mod telemetry;
 pub mod terminal;
