@@ -55,6 +55,8 @@ pub mod clock;
 
 pub mod commands;
 
+pub mod memory;
+
 pub mod telemetry;
 
 pub mod terminal;

@@ -18,7 +18,7 @@ use self::folder::Folder;
 use self::setup::Files;
 use crate::config::{Config, Log, LogFormat};
 use crate::server::{Options, Server};
-use crate::{telemetry, terminal};
+use crate::{memory, telemetry, terminal};
 
 /// The arguments of `mastersign dev`.
 #[derive(Debug, clap::Args)]
@@ -52,6 +52,7 @@ pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         },
         None,
     )?;
+    memory::harden().context("cannot keep this process out of core dumps")?;
     let folder = Folder::open(dir)?;
     let files = Files::new(folder.path());
     files.make(master_pub.as_deref())?;

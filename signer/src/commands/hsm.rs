@@ -18,9 +18,11 @@ mod test;
 
 use std::process::ExitCode;
 
+use anyhow::Context;
 use clap::Subcommand;
 
 use self::secrets::Secrets;
+use crate::memory;
 
 /// The arguments of `mastersign hsm`.
 #[derive(Debug, clap::Args)]
@@ -66,6 +68,7 @@ pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         inside,
         output,
     } = arguments;
+    memory::harden().context("cannot keep this process out of core dumps")?;
     if inside {
         let secrets = Secrets::receive()?;
         return match command {

@@ -8,15 +8,13 @@ use std::io;
 use std::process::ExitCode;
 
 use anyhow::Context;
-use nix::sys::prctl;
-use nix::sys::resource::{Resource, setrlimit};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::SystemClock;
 use crate::config::{Config, ConfigArgument};
 use crate::server::{self, Options, Server};
-use crate::{telemetry, terminal};
+use crate::{memory, telemetry, terminal};
 
 /// The arguments of `mastersign serve`.
 #[derive(Debug, clap::Args)]
@@ -53,7 +51,7 @@ pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         return check(&config);
     }
     telemetry::log(&config.log, arguments.log.as_deref())?;
-    harden().context("cannot keep this process out of core dumps")?;
+    memory::harden().context("cannot keep this process out of core dumps")?;
     if nix::unistd::geteuid().is_root() {
         tracing::warn!(
             "this runs as root and need not; deploy/mastersign.service has a user for it"
@@ -120,11 +118,4 @@ impl Signals {
             _ = self.interrupt.recv() => {}
         }
     }
-}
-
-/// PINs pass through this process: its memory is neither dumped nor readable by others of the same
-/// user.
-fn harden() -> nix::Result<()> {
-    prctl::set_dumpable(false)?;
-    setrlimit(Resource::RLIMIT_CORE, 0, 0)
 }

@@ -71,7 +71,10 @@ impl Pool {
         let Answer { signature, hsm } = answer.await.map_err(|_| Error::Unavailable)??;
         let signing = self.signing_key().ok_or(Error::Unavailable)?;
         match signing.verify(algorithm, &key, &signature) {
-            Ok(()) => Ok(signature),
+            Ok(()) => {
+                shared.verified(hsm);
+                Ok(signature)
+            }
             Err(_) => Err(shared.quarantine(hsm)),
         }
     }

@@ -14,7 +14,7 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, Interest};
 use tokio::net::UnixStream;
 use tokio::process::{Child, Command};
-use zeroize::Zeroize;
+use zeroize::{Zeroize, Zeroizing};
 
 use super::protocol::{Decoder, FrameError, Malformed, Order, Report};
 use super::{Context, protocol};
@@ -26,7 +26,9 @@ pub(super) struct Process {
     socket: UnixStream,
     decoder: Decoder,
     /// Frames that are not sent yet, from `sent` on.
-    out: Vec<u8>,
+    ///
+    /// Wiped however the process ends: the login may be among them.
+    out: Zeroizing<Vec<u8>>,
     sent: usize,
 }
 
@@ -60,7 +62,7 @@ impl Process {
             child,
             socket: UnixStream::from_std(ours).map_err(failed)?,
             decoder: Decoder::default(),
-            out: Vec::with_capacity(BUFFER),
+            out: Zeroizing::new(Vec::with_capacity(BUFFER)),
             sent: 0,
         })
     }
@@ -78,7 +80,7 @@ impl Process {
     /// Sends the order and overwrites the bytes that held it.
     pub(super) async fn send_secret(&mut self, order: &Order<'_>) -> Result<(), Failure> {
         // A buffer that grew would leave copies behind.
-        self.out = Vec::with_capacity(BUFFER);
+        self.out = Zeroizing::new(Vec::with_capacity(BUFFER));
         self.queue(0, order)?;
         while !self.flush()? {
             self.socket.writable().await.map_err(Failure::Socket)?;

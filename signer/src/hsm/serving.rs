@@ -11,7 +11,6 @@ use minion::verify::Signature;
 use std::borrow::Cow;
 
 use super::Error;
-use super::breaker::Breaker;
 use super::flight::Flight;
 use super::process::{Failure, Process};
 use super::protocol::{Order, Report};
@@ -87,8 +86,8 @@ impl Serving {
     }
 
     /// Serves until the worker is lost.
-    pub(super) async fn run(&mut self, process: &mut Process, breaker: &mut Breaker) -> Loss {
-        match self.serve(process, breaker).await {
+    pub(super) async fn run(&mut self, process: &mut Process) -> Loss {
+        match self.serve(process).await {
             Ok(never) => match never {},
             Err(loss) => loss,
         }
@@ -104,11 +103,7 @@ impl Serving {
             }));
     }
 
-    async fn serve(
-        &mut self,
-        process: &mut Process,
-        breaker: &mut Breaker,
-    ) -> Result<std::convert::Infallible, Loss> {
+    async fn serve(&mut self, process: &mut Process) -> Result<std::convert::Infallible, Loss> {
         let shared = Arc::clone(&self.shared);
         let alarm = tokio::time::sleep_until(self.alarm().into());
         tokio::pin!(alarm);
@@ -122,7 +117,7 @@ impl Serving {
             tokio::select! {
                 stirred = process.stirs() => {
                     if stirred? {
-                        self.receive(process, breaker)?;
+                        self.receive(process)?;
                     }
                 }
                 () = shared.rung(self.index) => {
@@ -188,11 +183,10 @@ impl Serving {
         }
     }
 
-    fn receive(&mut self, process: &mut Process, breaker: &mut Breaker) -> Result<(), Loss> {
+    fn receive(&mut self, process: &mut Process) -> Result<(), Loss> {
         while let Some((id, report)) = process.report()? {
             match report {
                 Report::Signature(signature) => {
-                    breaker.succeeded();
                     self.signature(id, signature)?;
                 }
                 Report::Refused { reason } => self.refused(id, Error::Refused { reason })?,
@@ -227,6 +221,7 @@ impl Serving {
             key.trials.values().any(|trial| trial == signature)
         };
         if key.as_ref().is_some_and(is_ours) {
+            self.shared.verified(self.index);
             self.shared.update(self.index, |notes| {
                 notes.probed = Some(Instant::now());
             });

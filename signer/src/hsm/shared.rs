@@ -5,6 +5,7 @@
 //! others stand by.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
@@ -50,6 +51,8 @@ pub(super) struct Shared {
     pub(super) key: watch::Sender<Option<Arc<SharedKey>>>,
     /// One for each HSM: there may be work for it, or its state was changed from outside.
     bells: Vec<Notify>,
+    /// One for each HSM: a signature of it verified since its last worker was lost.
+    verified: Vec<AtomicBool>,
     inner: Mutex<Inner>,
 }
 
@@ -86,6 +89,7 @@ impl Shared {
             stop: CancellationToken::new(),
             key: watch::Sender::new(None),
             bells: hsms.iter().map(|_| Notify::new()).collect(),
+            verified: hsms.iter().map(|_| AtomicBool::new(false)).collect(),
             inner: Mutex::new(Inner {
                 queue: Queue::new(bound),
                 hsms: hsms.iter().map(notes).collect(),
@@ -188,6 +192,19 @@ impl Shared {
         let inner = self.lock();
         let notes = inner.hsms.get(hsm);
         notes.is_some_and(|notes| notes.status.state == State::Quarantined)
+    }
+
+    /// Notes that a signature of this HSM verified.
+    pub(super) fn verified(&self, hsm: usize) {
+        if let Some(verified) = self.verified.get(hsm) {
+            verified.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether one did since this was asked last.
+    pub(super) fn take_verified(&self, hsm: usize) -> bool {
+        let verified = self.verified.get(hsm);
+        verified.is_some_and(|verified| verified.swap(false, Ordering::Relaxed))
     }
 
     /// Waits until this HSM may have something to do.

@@ -21,8 +21,8 @@ pub enum State {
     /// The token says that a wrong PIN was presented lately; it is not risked without an operator's
     /// word.
     PinCountLow,
-    /// The token refused this PIN; it is not tried again until it is another one or the latch is
-    /// lifted.
+    /// The token refused this PIN, or did not answer a login with it twice; another one at its
+    /// source is tried.
     PinLatched,
     /// A signature did not verify.
     Quarantined,

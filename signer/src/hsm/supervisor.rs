@@ -83,7 +83,14 @@ impl Supervisor {
     }
 
     async fn one_worker(&mut self) -> Next {
-        self.note(State::Starting, "starting a worker");
+        if self.pin.is_none() && !answers_at_once(&self.hsm.pin) {
+            // Calls do not wait for a person or a program.
+            let is_promising = std::mem::replace(&mut self.is_promising, false);
+            self.note(State::Starting, "reading the PIN");
+            self.is_promising = is_promising;
+        } else {
+            self.note(State::Starting, "starting a worker");
+        }
         let pin = match self.pin().await {
             Ok(pin) => pin,
             Err(pin::Error::Locked) => {
@@ -96,6 +103,7 @@ impl Supervisor {
             Ok(process) => process,
             Err(error) => return self.not_started(&chain(&error)),
         };
+        self.note(State::Starting, "starting a worker");
         let id = process.id();
         self.shared.update(self.index, |notes| {
             notes.status.starts = notes.status.starts.saturating_add(1);
@@ -132,7 +140,7 @@ impl Supervisor {
         });
         let deadline = self.hsm.pool.sign_deadline;
         let mut serving = Serving::new(&self.shared, self.index, sessions, deadline);
-        let loss = serving.run(&mut process, &mut self.breaker).await;
+        let loss = serving.run(&mut process).await;
         let status = process.end().await;
         serving.give_back();
         self.lost(&format!("{loss} ({status})"))
@@ -141,6 +149,9 @@ impl Supervisor {
     fn lost(&mut self, detail: &str) -> Next {
         if self.shared.is_quarantined(self.index) {
             return Next::Nothing;
+        }
+        if self.shared.take_verified(self.index) {
+            self.breaker.succeeded();
         }
         let wait = self.breaker.lost(chance());
         tracing::warn!(
@@ -189,6 +200,10 @@ impl Supervisor {
                 detail,
             } => {
                 self.stay(State::PinLatched, &detail);
+                // Whatever lifts the latch, what is tried next is what the source holds then.
+                if pin::is_rereadable(&self.hsm.pin) {
+                    self.pin = None;
+                }
                 Next::Pin { serial, tag }
             }
         }
@@ -270,6 +285,18 @@ impl Hsm {
             self.status.in_flight = 0;
             self.status.sessions = 0;
         }
+    }
+}
+
+/// Whether the source answers at once.
+const fn answers_at_once(source: &hsm_config::PinSource) -> bool {
+    use hsm_config::PinSource;
+    match source {
+        PinSource::Credential { .. }
+        | PinSource::Environment { .. }
+        | PinSource::File { .. }
+        | PinSource::Locked => true,
+        PinSource::Command { .. } | PinSource::Descriptor { .. } | PinSource::Prompt => false,
     }
 }
 

@@ -17,8 +17,6 @@ use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, sync_channel};
 
 use hsm_config::Hsm;
-use nix::sys::prctl::set_dumpable;
-use nix::sys::resource::{Resource, setrlimit};
 use nix::sys::signal::{SigSet, Signal, raise};
 use secrecy::SecretString;
 use uuid::Uuid;
@@ -28,6 +26,7 @@ use self::jobs::{Job, Jobs};
 use self::link::Link;
 use super::protocol::{Cause, Decoder, Order, Report};
 use crate::authorize::OperatorsCa;
+use crate::memory;
 
 /// A worker before it has read its configuration: it can already say why it ends.
 #[derive(Debug)]
@@ -171,8 +170,7 @@ impl Reader {
 /// Each of these is one layer of several; where the system refuses one, the others hold.
 fn harden() {
     close_inherited();
-    let _ = setrlimit(Resource::RLIMIT_CORE, 0, 0);
-    let _ = set_dumpable(false);
+    let _ = memory::harden();
     // systemd and a terminal signal the whole group, and the service wants to answer what it has
     // taken first.
     let mut ignored = SigSet::empty();

@@ -233,6 +233,23 @@ fn a_wrong_pin_is_named_and_presented_once() -> Result<()> {
 }
 
 #[test]
+fn a_token_that_counts_a_wrong_pin_is_not_risked_by_a_test() -> Result<()> {
+    let lab = Lab::create()?;
+    let made = lab.init(&[])?;
+    let id = text_of(&made["key"]["id"])?;
+    lab.secret("wrong-pin", "not the PIN")?;
+    let test = ["test", "--token-label", LABEL, "--key-id", id, "--pin-file"];
+    lab.refused(&[&test[..], &["wrong-pin"]].concat())?;
+    let before = lab.counts().calls("C_Login")?;
+    let complaints = lab.refused(&[&test[..], &["pin"]].concat())?;
+    ensure!(complaints.contains("--force-login"), "{complaints}");
+    ensure!(lab.counts().calls("C_Login")? == before, "it logged in");
+    lab.refused(&[&test[..], &["wrong-pin", "--force-login"]].concat())?;
+    ensure!(lab.counts().calls("C_Login")? == before + 1, "it did not");
+    Ok(())
+}
+
+#[test]
 fn a_pin_that_others_may_read_is_not_presented() -> Result<()> {
     let lab = Lab::create()?;
     lab.init(&[])?;

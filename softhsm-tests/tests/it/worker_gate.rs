@@ -228,6 +228,7 @@ impl Worker {
 
     fn log_in(&mut self, store: Uuid) -> WorkerReady {
         self.send(0, &login(store));
+        assert_eq!(self.receive(), (0, Report::LoggedIn));
         match self.receive() {
             (0, Report::Ready(ready)) => ready,
             other => panic!("not ready: {other:?}"),

@@ -372,6 +372,21 @@ async fn another_key_than_the_stores_never_becomes_the_pools() {
     assert!(pool.algorithms().is_empty());
 }
 
+#[tokio::test]
+async fn no_call_waits_for_whoever_gives_the_pin() {
+    let rig = Rig::create().unwrap();
+    let file = format!("pin = {{ file = {:?} }}", rig.site().token().pin_file());
+    let slow = "pin = { command = [\"/bin/sleep\", \"100\"], deadline = \"2m\" }";
+    rig.edit(&file, slow).unwrap();
+    let pool = rig.start().unwrap();
+    while only(&pool).unwrap().detail != "reading the PIN" {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let key = keys(1).unwrap().remove(0);
+    let refused = pool.sign(rig.permit(&key).unwrap(), Algorithm::Sha1).await;
+    assert_eq!(refused, Err(Error::Unavailable));
+}
+
 fn call(
     rig: &Rig,
     pool: &Pool,

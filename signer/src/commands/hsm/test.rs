@@ -6,6 +6,7 @@
 
 use std::process::ExitCode;
 
+use anyhow::ensure;
 use minion::verify::Algorithm;
 use serde_json::{Value, json};
 
@@ -20,6 +21,11 @@ use crate::terminal;
 pub(super) struct Arguments {
     #[command(flatten)]
     target: target::Flags,
+
+    /// Log in even if the token says that a wrong PIN was presented lately; one more wrong PIN may
+    /// lock it
+    #[arg(long)]
+    force_login: bool,
 }
 
 /// Reads PINs and starts a child for each HSM.
@@ -51,7 +57,7 @@ pub(super) fn inside(
         output,
         passed: Vec::new(),
     };
-    let result = checks(&mut report, &target, secrets);
+    let result = checks(&mut report, &target, secrets, arguments.force_login);
     if output == Output::Json {
         let key = result.as_ref().ok();
         terminal::say(json!({
@@ -97,11 +103,21 @@ impl Report {
     }
 }
 
-fn checks(report: &mut Report, target: &Target, secrets: &Secrets) -> anyhow::Result<SigningKey> {
+fn checks(
+    report: &mut Report,
+    target: &Target,
+    secrets: &Secrets,
+    force_login: bool,
+) -> anyhow::Result<SigningKey> {
     let module = inside::load(target)?;
     report.pass("module", &module.path().display().to_string())?;
     let token = inside::find(&module, target)?;
     report.pass("token", &token.to_string())?;
+    ensure!(
+        force_login || !token.pin_count_low,
+        "a wrong PIN was presented to the token {token} since the last right one, so none was \
+         presented now: another wrong one may lock it; --force-login presents it all the same"
+    );
     let keeper = module.open_session(&token)?;
     inside::login(&keeper, &token, secrets, target)?;
     report.pass("login", "the PIN was accepted")?;
