@@ -102,7 +102,13 @@ impl Store {
         clock: Arc<dyn Clock>,
         id: Option<Uuid>,
     ) -> Result<Self, OpenError> {
-        let loaded = load::load(&*backend, &operators, &*clock, id).await?;
+        let loaded = match load::load(&*backend, &operators, &*clock, id).await {
+            Ok(loaded) => loaded,
+            Err(error) => {
+                backend.close().await;
+                return Err(error);
+            }
+        };
         for bad in &loaded.state.quarantined {
             tracing::error!(
                 what = bad.what,
