@@ -17,7 +17,7 @@ use std::net::SocketAddr;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::net::TcpListener;
@@ -214,14 +214,16 @@ impl Server {
         tracing::info!("stopping; what is in flight is finished first");
         self.readiness.drain();
         api.drain.cancel();
-        if tokio::time::timeout(self.drain_timeout, &mut serving)
-            .await
-            .is_err()
-        {
+        let end = (Instant::now() + self.drain_timeout).into();
+        if tokio::time::timeout_at(end, &mut serving).await.is_err() {
             api.abort.cancel();
         }
+        // A caller that left does not end its signature; what comes too late fails with the pool.
+        let late = tokio::time::timeout_at(end, self.service.close()).await;
         self.pool.shutdown().await;
-        self.service.close().await;
+        if late.is_err() {
+            self.service.close().await;
+        }
         self.store.close().await;
         ops.drain.cancel();
         ops.abort.cancel();

@@ -57,6 +57,7 @@ pub use state::{
 };
 
 use crate::audit::ReadError;
+use crate::audit::chain::Head;
 use crate::authorize::{CheckedStatement, MasterId, OperatorsCa};
 use crate::clock::Clock;
 use crate::hsm::{LatchError, PinLatch};
@@ -102,7 +103,13 @@ impl Store {
         clock: Arc<dyn Clock>,
         id: Option<Uuid>,
     ) -> Result<Self, OpenError> {
-        let loaded = load::load(&*backend, &operators, &*clock, id).await?;
+        let loaded = match load::load(&*backend, &operators, &*clock, id).await {
+            Ok(loaded) => loaded,
+            Err(error) => {
+                backend.close().await;
+                return Err(error);
+            }
+        };
         for bad in &loaded.state.quarantined {
             tracing::error!(
                 what = bad.what,
@@ -111,6 +118,8 @@ impl Store {
                 "kept out of service: the database was altered, or the operators' CA was exchanged"
             );
         }
+        let Head { seq, hash } = loaded.head.0;
+        tracing::info!(target: committer::AUDIT, store = %loaded.uuid, seq, %hash, "audit head found");
         let state = Arc::new(RwLock::new(loaded.state));
         let committer = Committer {
             backend,

@@ -25,12 +25,30 @@ pub(crate) struct Authority {
 
 impl Authority {
     pub(crate) fn new(name: &str) -> Self {
+        Self::make(name, BasicConstraints::Constrained(0), None)
+    }
+
+    /// One that may have others under it.
+    pub(crate) fn root(name: &str) -> Self {
+        Self::make(name, BasicConstraints::Unconstrained, None)
+    }
+
+    /// One under this one.
+    pub(crate) fn subordinate(&self, name: &str) -> Self {
+        Self::make(name, BasicConstraints::Constrained(0), Some(self))
+    }
+
+    fn make(name: &str, constraints: BasicConstraints, parent: Option<&Self>) -> Self {
         let mut params = CertificateParams::default();
         params.distinguished_name.push(DnType::CommonName, name);
-        params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+        params.is_ca = IsCa::Ca(constraints);
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
         let key = KeyPair::generate().unwrap();
-        let certificate = params.self_signed(&key).unwrap();
+        let certificate = match parent {
+            Some(parent) => params.signed_by(&key, &parent.issuer),
+            None => params.self_signed(&key),
+        }
+        .unwrap();
         Self {
             der: certificate.der().clone(),
             pem: certificate.pem(),
@@ -62,6 +80,7 @@ impl Authority {
             pem: certificate.pem(),
             key: key.serialize_der(),
             key_pem: key.serialize_pem(),
+            others: Vec::new(),
         }
     }
 
@@ -101,6 +120,8 @@ pub(crate) struct Pair {
     pub(crate) pem: String,
     pub(crate) key: Vec<u8>,
     pub(crate) key_pem: String,
+    /// What is shown after the certificate.
+    pub(crate) others: Vec<CertificateDer<'static>>,
 }
 
 /// Two authorities, and a service's files.
@@ -112,9 +133,13 @@ pub(crate) struct Setting {
 
 impl Setting {
     pub(crate) fn new() -> Self {
+        Self::around(Authority::new("masters"), Authority::new("operators"))
+    }
+
+    pub(crate) fn around(masters: Authority, operators: Authority) -> Self {
         let setting = Self {
-            masters: Authority::new("masters"),
-            operators: Authority::new("operators"),
+            masters,
+            operators,
             directory: tempfile::tempdir().unwrap(),
         };
         let server = setting.operators.issue(&Leaf::server());
@@ -156,7 +181,7 @@ impl Setting {
         Arc::new(match pair {
             Some(pair) => builder
                 .with_client_auth_cert(
-                    vec![pair.der.clone()],
+                    [vec![pair.der.clone()], pair.others.clone()].concat(),
                     PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(pair.key.clone())),
                 )
                 .unwrap(),

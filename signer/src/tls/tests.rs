@@ -53,6 +53,29 @@ async fn a_certificate_of_the_other_authority_is_from_an_unknown_issuer() {
 }
 
 #[tokio::test]
+async fn an_authority_under_the_operators_one_makes_no_operators() {
+    let setting = Setting::around(Authority::root("masters"), Authority::root("operators"));
+    for uri in ["mastersign:admin:jo", "mastersign:auditor:jo"] {
+        let below = setting.operators.subordinate("below");
+        let mut pair = below.client(uri);
+        pair.others = vec![below.der.clone(), setting.operators.der.clone()];
+        let error = handshake(&setting, Some(&pair)).await.unwrap_err();
+        assert_eq!(
+            error.server,
+            Error::InvalidCertificate(CertificateError::UnknownIssuer)
+        );
+    }
+    // Whoever shows the root as well shows nothing wrong, and masters may come from a branch.
+    let mut pair = setting.operators.client("mastersign:admin:jo");
+    pair.others = vec![setting.operators.der.clone()];
+    handshake(&setting, Some(&pair)).await.unwrap();
+    let below = setting.masters.subordinate("below");
+    let mut pair = below.client("mastersign:master:salt-1");
+    pair.others = vec![below.der.clone()];
+    handshake(&setting, Some(&pair)).await.unwrap();
+}
+
+#[tokio::test]
 async fn an_authority_of_the_same_name_is_not_the_same() {
     let setting = Setting::new();
     let pair = Authority::new("operators").client("mastersign:admin:jo");
@@ -155,6 +178,26 @@ fn one_key_for_both_authorities_is_refused() {
         matches!(error, TlsError::Verifier(VerifierError::SameKey)),
         "{error}"
     );
+}
+
+#[test]
+fn a_masters_authority_that_the_operators_one_issued_is_refused() {
+    let operators = Authority::root("operators");
+    let below = operators.subordinate("masters");
+    let setting = Setting::around(below, operators);
+    // Wherever in the file it stands.
+    let other = Authority::new("other");
+    for text in [
+        setting.masters.pem.clone(),
+        [other.pem, setting.masters.pem.clone()].concat(),
+    ] {
+        setting.write("masters.pem", &text);
+        let error = ServerTls::load(&setting.files(), SystemClock.now()).unwrap_err();
+        assert!(
+            matches!(error, TlsError::Verifier(VerifierError::Subordinate)),
+            "{error}"
+        );
+    }
 }
 
 #[test]

@@ -16,6 +16,7 @@ use rustls::{
     CertificateError, DigitallySignedStruct, DistinguishedName, OtherError, PeerIncompatible,
     RootCertStore, SignatureScheme,
 };
+use webpki::{ALL_VERIFICATION_ALGS, EndEntityCert};
 use x509_parser::certificate::X509Certificate;
 use x509_parser::prelude::FromDer;
 
@@ -36,7 +37,8 @@ impl ClientVerifier {
     ///
     /// # Errors
     ///
-    /// Fails if one of them cannot be a trust anchor, or if a key is in both.
+    /// Fails if one of them cannot be a trust anchor, if a key is in both, or if the operators'
+    /// authority issued the masters'.
     pub fn new(
         masters: &[CertificateDer<'_>],
         operators: &[CertificateDer<'_>],
@@ -44,6 +46,13 @@ impl ClientVerifier {
         let known = keys(masters, Authority::Masters)?;
         if !known.is_disjoint(&keys(operators, Authority::Operators)?) {
             return Err(VerifierError::SameKey);
+        }
+        for authority in masters {
+            for issuer in operators {
+                if is_issued_by(authority, issuer)? {
+                    return Err(VerifierError::Subordinate);
+                }
+            }
         }
         let masters = chain_verifier(masters, Authority::Masters)?;
         let operators = chain_verifier(operators, Authority::Operators)?;
@@ -72,9 +81,11 @@ impl ClientCertVerifier for ClientVerifier {
         }
         let peer = Peer::from_certificate(end_entity)
             .map_err(|error| CertificateError::Other(OtherError(Arc::new(error))))?;
-        let authority = match peer.identity {
-            Identity::Master(_) => &self.masters,
-            Identity::Operator { .. } => &self.operators,
+        // An operator's comes from the authority itself, as for statements: whom that certified as
+        // an authority besides, for masters perhaps, does not make operators.
+        let (authority, intermediates) = match peer.identity {
+            Identity::Master(_) => (&self.masters, intermediates),
+            Identity::Operator { .. } => (&self.operators, NONE),
         };
         authority
             .verify_client_cert(end_entity, intermediates, now)
@@ -149,6 +160,12 @@ pub enum VerifierError {
          masters and operators need two authorities"
     )]
     SameKey,
+    /// Masters and operators would be one tree, and its branches easy to mistake for each other.
+    #[error(
+        "a certificate of `tls.masters_ca` was issued by an authority of `tls.operators_ca`; \
+         masters need an authority of their own"
+    )]
+    Subordinate,
 }
 
 fn keys(
@@ -162,6 +179,24 @@ fn keys(
             Err(_) => Err(VerifierError::Anchor(authority, None)),
         })
         .collect()
+}
+
+/// Whether the key of `issuer` signed the certificate, whatever the names in the two say.
+fn is_issued_by(
+    certificate: &CertificateDer<'_>,
+    issuer: &CertificateDer<'_>,
+) -> Result<bool, VerifierError> {
+    let (_, certificate) = X509Certificate::from_der(certificate)
+        .map_err(|_| VerifierError::Anchor(Authority::Masters, None))?;
+    let issuer = EndEntityCert::try_from(issuer)
+        .map_err(|_| VerifierError::Anchor(Authority::Operators, None))?;
+    let signed = certificate.tbs_certificate.as_ref();
+    let signature = &certificate.signature_value.data;
+    Ok(ALL_VERIFICATION_ALGS.iter().any(|algorithm| {
+        issuer
+            .verify_signature(*algorithm, signed, signature)
+            .is_ok()
+    }))
 }
 
 fn chain_verifier(
@@ -180,5 +215,6 @@ fn chain_verifier(
         .map_err(|error| VerifierError::Builder(authority, error))
 }
 
+const NONE: &[CertificateDer<'static>] = &[];
 /// A leaf, two intermediates and a root are more than any installation of ours has.
 const MAX_INTERMEDIATES: usize = 2;

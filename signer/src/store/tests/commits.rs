@@ -6,6 +6,9 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use minion::verify::PublicKey;
+use serde_json::Value;
+use tracing::Dispatch;
+use tracing::subscriber::NoSubscriber;
 
 use crate::audit::{Record, chain};
 use crate::authorize::Verb;
@@ -66,6 +69,87 @@ async fn what_waits_together_is_committed_together() {
     let records = records(&memory.reopen()).await;
     let head = chain::verify(records.iter().map(Vec::as_slice)).unwrap();
     assert_eq!(head.seq, 42);
+}
+
+/// The lines of the log that say where the audit chain ends.
+fn heads(log: &Log) -> Vec<Value> {
+    let text = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+    let lines = text.lines().map(|line| serde_json::from_str(line).unwrap());
+    lines
+        .filter(|line: &Value| line["target"] == "audit")
+        .collect()
+}
+
+#[tokio::test]
+async fn the_log_has_each_committed_head_once() {
+    let log = Log::default();
+    let subscriber = tracing_subscriber::fmt()
+        .json()
+        .flatten_event(true)
+        .with_max_level(tracing::Level::INFO)
+        .with_writer({
+            let log = log.clone();
+            move || log.clone()
+        })
+        .finish();
+    let subscriber = Dispatch::new(subscriber);
+    // While there is only one, tracing asks the thread that comes to a line first whether anybody
+    // listens, and that may be another test's.
+    let _second = Dispatch::new(NoSubscriber::default());
+    // The committer runs on this thread as well.
+    let _guard = tracing::dispatcher::set_default(&subscriber);
+    let (site, memory) = (Site::new(), Memory::default());
+    let faulty = Faulty::new(&memory);
+    let store = site.open(Arc::<Faulty>::clone(&faulty)).await;
+    let gate = faulty.gate.lock().await;
+    let mut waiting = vec![ask(&store, "m0".to_owned(), key(0))];
+    until(async || faulty.begun() == 2).await;
+    for number in 1..=3 {
+        waiting.push(ask(&store, format!("m{number}"), key(number)));
+    }
+    until(async || waiting_in(&store) == 3).await;
+    drop(gate);
+    for answer in waiting {
+        answer.await.unwrap().unwrap();
+    }
+    // Nothing was changed, so there is no new head.
+    present(&store, "m0", &key(0)).await;
+    faulty.set(Fault::RequestLost);
+    store
+        .present(&master("m9"), &key(9), &Actor::service())
+        .await
+        .unwrap_err();
+    faulty.set(Fault::AnswerLost);
+    present(&store, "m4", &key(4)).await;
+    let found = heads(&log);
+    let seqs: Vec<_> = found.iter().map(|line| line["seq"].as_u64()).collect();
+    assert_eq!(seqs, [Some(1), Some(2), Some(5), Some(6)], "{found:?}");
+    store.close().await;
+    site.open(memory.open()).await;
+    let found = heads(&log);
+    let records = records(&memory.reopen()).await;
+    let head = chain::verify(records.iter().map(Vec::as_slice)).unwrap();
+    for line in found.iter().skip(3) {
+        assert_eq!(line["seq"], head.seq);
+        assert_eq!(line["hash"], head.hash.to_string());
+        assert_eq!(line["level"], "INFO");
+    }
+    assert_eq!(found.len(), 5);
+}
+
+/// What was logged.
+#[derive(Clone, Default)]
+struct Log(Arc<std::sync::Mutex<Vec<u8>>>);
+
+impl std::io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
 }
 
 async fn sixty_four_masters_at_once(database: &impl Database) {
