@@ -15,6 +15,7 @@ mod secrets;
 mod section;
 mod target;
 mod test;
+mod unlatch;
 
 use std::process::ExitCode;
 
@@ -45,6 +46,8 @@ enum Command {
     List(list::Arguments),
     /// Check that a configured key can sign: everything that the service checks when it starts
     Test(test::Arguments),
+    /// Let a stopped service present a PIN again that it had stopped presenting
+    Unlatch(unlatch::Arguments),
 }
 
 /// How answers are printed.
@@ -75,12 +78,14 @@ pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
             Command::Init(arguments) => init::inside(&arguments, &secrets, output),
             Command::List(arguments) => list::inside(&arguments, &secrets, output),
             Command::Test(arguments) => test::inside(&arguments, &secrets, output),
+            Command::Unlatch(arguments) => unlatch::run(&arguments, output),
         };
     }
     match command {
         Command::Init(arguments) => init::outside(&arguments),
         Command::List(arguments) => list::outside(&arguments),
         Command::Test(arguments) => test::outside(&arguments),
+        Command::Unlatch(arguments) => unlatch::run(&arguments, output),
     }
 }
 

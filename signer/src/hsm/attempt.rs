@@ -35,12 +35,33 @@ impl Attempts {
         Self(directory.to_owned())
     }
 
+    /// Forgets all logins of unknown outcome, and tells how many there were.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the directory cannot be read or a note cannot be removed.
+    pub fn forget(&self) -> io::Result<usize> {
+        let mut forgotten: usize = 0;
+        for entry in fs::read_dir(&self.0)? {
+            let entry = entry?;
+            if entry
+                .file_name()
+                .as_encoded_bytes()
+                .starts_with(PREFIX.as_bytes())
+            {
+                fs::remove_file(entry.path())?;
+                forgotten = forgotten.saturating_add(1);
+            }
+        }
+        Ok(forgotten)
+    }
+
     /// What is known of earlier logins with this PIN, `tag`, by the HSM of this name.
     pub(super) fn of(&self, hsm: &str, tag: &[u8; 32]) -> Attempt {
         // Two configured HSMs may be copies of one token; what one leaves must not bar the other.
         let name = [hsm.as_bytes(), &[0], tag].concat();
         let name = hex::encode(digest(&SHA256, &name));
-        let note = |number: usize| self.0.join(format!("login-{name}.{number}"));
+        let note = |number: usize| self.0.join(format!("{PREFIX}{name}.{number}"));
         Attempt {
             directory: self.0.clone(),
             notes: [note(1), note(2)],
@@ -92,6 +113,7 @@ impl Attempt {
 
 /// One that may have been a loss of power, and one more. Most tokens lock at the third to tenth.
 const MOST: usize = 2;
+const PREFIX: &str = "login-";
 /// For whoever finds the file.
 const NOTE: &[u8] = b"A login to an HSM was begun and its outcome is not known.\n";
 
@@ -122,6 +144,19 @@ mod tests {
             assert!(attempt.begin().unwrap());
             attempt.settle();
         }
+    }
+
+    #[test]
+    fn forgetting_gives_every_hsm_its_tries_back_and_touches_nothing_else() {
+        let directory = tempfile::tempdir().unwrap();
+        fs::write(directory.path().join("latch.key"), "key").unwrap();
+        let attempts = Attempts::new(directory.path());
+        for hsm in ["a", "b"] {
+            while attempts.of(hsm, &[1; 32]).begin().unwrap() {}
+        }
+        assert_eq!(attempts.forget().unwrap(), 4);
+        assert!(attempts.of("a", &[1; 32]).begin().unwrap());
+        assert!(directory.path().join("latch.key").exists());
     }
 
     #[test]

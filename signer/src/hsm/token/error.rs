@@ -174,14 +174,16 @@ impl Error {
 
     /// Whether the call did not get as far as the token, so that a PIN in it was not judged.
     ///
-    /// A short list of codes that mean nothing else: what is not on it may be the way in which some
-    /// module says that the PIN is wrong.
+    /// A short list: what is not on it may be the way in which some module says that the PIN is
+    /// wrong. `CKR_DEVICE_ERROR` is on it because it is how the client of a network HSM says that
+    /// the device is out of reach, and an outage must not need an operator to end.
     #[must_use]
     pub const fn is_transport(&self) -> bool {
         matches!(
             self.rv(),
             Some(
                 RvError::CryptokiNotInitialized
+                    | RvError::DeviceError
                     | RvError::DeviceMemory
                     | RvError::DeviceRemoved
                     | RvError::HostMemory
@@ -366,13 +368,13 @@ mod tests {
     fn only_codes_that_cannot_mean_the_pin_are_the_transports() {
         let is_transport = |rv| Error::call(Function::Login, rv).is_transport();
         assert!(is_transport(RvError::DeviceRemoved));
+        assert!(is_transport(RvError::DeviceError));
         for rv in [
             RvError::PinIncorrect,
             RvError::VendorDefined(0x8000_0001),
             RvError::UnknownErrorCode(0x7777),
             RvError::GeneralError,
             RvError::FunctionFailed,
-            RvError::DeviceError,
         ] {
             assert!(!is_transport(rv), "{rv:?}");
         }
