@@ -1,7 +1,7 @@
 //! Why an `[[hsm]]` section is refused.
 //!
-//! An error names the section and the key in it, because a file has several sections and a reader fixes one line; the
-//! cause is the error of the part that the key belongs to.
+//! An error names the section and the key in it, because a file has several sections and a reader
+//! fixes one line; the cause is the error of the part that the key belongs to.
 
 use crate::{
     HsmNameError, KeyIdError, KeySelectorError, ModuleError, PinError, PoolError, ProfileError,

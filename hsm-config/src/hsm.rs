@@ -1,8 +1,9 @@
 //! One `[[hsm]]` section: what the file says, and what holds once it is checked.
 //!
-//! Two types, because a file may leave out and contradict, and the service may not: [`RawHsm`] is what serde reads,
-//! [`Hsm`] is what the rest of the program sees. No field of `Hsm` means "default", and each thing is said once: a URI
-//! and a key that say the same are refused rather than ranked.
+//! Two types, because a file may leave out and contradict, and the service may not: [`RawHsm`] is
+//! what serde reads, [`Hsm`] is what the rest of the program sees. No field of `Hsm` means
+//! "default", and each thing is said once: a URI and a key that say the same are refused rather
+//! than ranked.
 //!
 //! | key | default | meaning |
 //! |---|---|---|

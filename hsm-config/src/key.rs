@@ -1,7 +1,8 @@
 //! Which key on the token signs.
 //!
-//! A key is found by its `CKA_ID`, because that is what both halves share and what tools keep unique by habit; a label
-//! is only a second filter. More than one match is refused where the token is opened, never settled by order.
+//! A key is found by its `CKA_ID`, because that is what both halves share and what tools keep
+//! unique by habit; a label is only a second filter. More than one match is refused where the token
+//! is opened, never settled by order.
 
 use std::fmt;
 use std::str::FromStr;

@@ -1,9 +1,10 @@
 //! What a hardware security module is to Mastersign, as data.
 //!
-//! One `[[hsm]]` section of `mastersign.toml` says which PKCS#11 module to load, which token and key to use, where
-//! the PIN comes from and how hard the token may be driven. This crate reads and checks that section. It opens no
-//! device and reads no PIN: a configuration can be checked on a machine that has no HSM, and a program that only wants
-//! to know what is configured links no PKCS#11.
+//! One `[[hsm]]` section of `mastersign.toml` says which PKCS#11 module to load, which token and
+//! key to use, where the PIN comes from and how hard the token may be driven. This crate reads and
+//! checks that section. It opens no device and reads no PIN: a configuration can be checked on a
+//! machine that has no HSM, and a program that only wants to know what is configured links no
+//! PKCS#11.
 //!
 //! ```
 //! let text = r#"
@@ -26,7 +27,8 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! The same token and key as an RFC 7512 URI, which is what `pkcs11-tool`, `p11tool` and `mastersign hsm list` print:
+//! The same token and key as an RFC 7512 URI, which is what `pkcs11-tool`, `p11tool` and
+//! `mastersign hsm list` print:
 //!
 //! ```
 //! let text = r#"
@@ -40,8 +42,9 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! Nothing here shows a secret in `Debug` or in an error: a PIN can only be pointed at, and the values that some
-//! vendors' modules take through init arguments and environment variables are printed as `[redacted]`.
+//! Nothing here shows a secret in `Debug` or in an error: a PIN can only be pointed at, and the
+//! values that some vendors' modules take through init arguments and environment variables are
+//! printed as `[redacted]`.
 #![forbid(unsafe_code)]
 
 mod error;

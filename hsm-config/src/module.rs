@@ -1,8 +1,8 @@
 //! Which PKCS#11 module a worker loads, and what it hands to it.
 //!
-//! The module is foreign code in the process that sees the PIN, so its path is absolute and a file that everybody may
-//! overwrite is refused. Vendors take settings, and some of them passwords, through init arguments and environment
-//! variables: their values are never shown.
+//! The module is foreign code in the process that sees the PIN, so its path is absolute and a file
+//! that everybody may overwrite is refused. Vendors take settings, and some of them passwords,
+//! through init arguments and environment variables: their values are never shown.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -16,7 +16,8 @@ use std::path::{Path, PathBuf};
 pub struct Module {
     /// The shared object, by absolute path.
     pub path: PathBuf,
-    /// The string that `C_Initialize` gets in `pReserved`; NSS and `YubiHSM` modules read settings there.
+    /// The string that `C_Initialize` gets in `pReserved`; NSS and `YubiHSM` modules read settings
+    /// there.
     pub init_args: Option<String>,
     /// What the worker's environment has beside the few variables that every worker gets.
     pub environment: BTreeMap<String, String>,

@@ -1,8 +1,8 @@
 //! Where a PIN comes from.
 //!
-//! This module describes a source and never holds a PIN: a PIN in the configuration file would be in every backup of
-//! it, in every diff and in the terminal of whoever edits it. A `pin = "…"` is therefore recognised only to be refused,
-//! and its value is dropped while it is read.
+//! This module describes a source and never holds a PIN: a PIN in the configuration file would be
+//! in every backup of it, in every diff and in the terminal of whoever edits it. A `pin = "…"` is
+//! therefore recognised only to be refused, and its value is dropped while it is read.
 
 mod raw;
 

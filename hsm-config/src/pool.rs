@@ -1,7 +1,7 @@
 //! How hard one token may be driven.
 //!
-//! Every value has a bound, because a wrong unit here is an outage later: a deadline of an hour keeps callers waiting
-//! behind a dead HSM, a queue without end promises what nobody will wait for.
+//! Every value has a bound, because a wrong unit here is an outage later: a deadline of an hour
+//! keeps callers waiting behind a dead HSM, a queue without end promises what nobody will wait for.
 
 use std::num::NonZeroUsize;
 use std::time::Duration;
@@ -9,7 +9,8 @@ use std::time::Duration;
 /// Sessions, queue and deadlines of one token.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pool {
-    /// Signing sessions in the worker; none lets the worker choose by cores and by the token's limit.
+    /// Signing sessions in the worker; none lets the worker choose by cores and by the token's
+    /// limit.
     pub sessions: Option<NonZeroUsize>,
     /// Requests that may wait; the next one is answered 503 at once.
     pub queue: usize,
@@ -96,8 +97,8 @@ pub enum PoolError {
     },
 }
 
-/// A burst of one request by every master of a large installation; at 100 signatures a second the last of them waits
-/// for less than a sign deadline.
+/// A burst of one request by every master of a large installation; at 100 signatures a second the
+/// last of them waits for less than a sign deadline.
 const DEFAULT_QUEUE: usize = 256;
 const MAX_QUEUE: usize = 65_536;
 /// One thread each in the worker.

@@ -1,8 +1,9 @@
 //! What is known about a provider's module, as data.
 //!
-//! One TOML file for each provider in `profiles/`, compiled in. They hold what was seen or what the vendor documents,
-//! and leave out the rest: an invented default for a device that nobody tried is worse than none. A profile suggests
-//! and checks; it never overrides what the `[[hsm]]` section says.
+//! One TOML file for each provider in `profiles/`, compiled in. They hold what was seen or what the
+//! vendor documents, and leave out the rest: an invented default for a device that nobody tried is
+//! worse than none. A profile suggests and checks; it never overrides what the `[[hsm]]` section
+//! says.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -73,7 +74,8 @@ impl Profile {
         FILES.iter().map(|(name, text)| parse(name, text)).collect()
     }
 
-    /// The first installed one of [`modules`](Self::modules), or else the first one, so that an error can name it.
+    /// The first installed one of [`modules`](Self::modules), or else the first one, so that an
+    /// error can name it.
     #[must_use]
     pub fn module(&self) -> Option<&PathBuf> {
         self.modules
@@ -115,7 +117,8 @@ pub struct PinForm {
 }
 
 impl PinForm {
-    /// Checks the shape of a PIN, so that a PIN of the wrong kind costs none of the tries that the token allows.
+    /// Checks the shape of a PIN, so that a PIN of the wrong kind costs none of the tries that the
+    /// token allows.
     ///
     /// # Errors
     ///

@@ -1,8 +1,8 @@
 //! Which PKCS#11 mechanism makes the signature.
 //!
-//! Every module that was tested has `CKM_RSA_PKCS`; the mechanisms that hash inside the token are missing from some,
-//! SHA-224 above all. So the service hashes and builds the `DigestInfo` by default, and hashing inside is for HSMs
-//! whose policy forbids the raw operation.
+//! Every module that was tested has `CKM_RSA_PKCS`; the mechanisms that hash inside the token are
+//! missing from some, SHA-224 above all. So the service hashes and builds the `DigestInfo` by
+//! default, and hashing inside is for HSMs whose policy forbids the raw operation.
 
 use serde::Deserialize;
 

@@ -1,7 +1,8 @@
 //! What somebody probably meant.
 //!
-//! An unknown key is refused, because a misspelt `pin_file` that is ignored is a service that starts locked for no
-//! visible reason. A refusal that names the nearest known key is fixed in seconds.
+//! An unknown key is refused, because a misspelt `pin_file` that is ignored is a service that
+//! starts locked for no visible reason. A refusal that names the nearest known key is fixed in
+//! seconds.
 
 /// The candidate that is closest to `word`, if any is close.
 #[must_use]
@@ -16,7 +17,8 @@ pub fn nearest<'a>(word: &str, candidates: &[&'a str]) -> Option<&'a str> {
         .map(|(_, candidate)| candidate)
 }
 
-/// Adds the nearest known name to serde's message about an unknown one; any other message comes back unchanged.
+/// Adds the nearest known name to serde's message about an unknown one; any other message comes
+/// back unchanged.
 ///
 /// ```
 /// let message = "unknown field `tokn_label`, expected one of `name`, `token_label`, `uri`";
@@ -51,8 +53,8 @@ pub fn did_you_mean(message: &str) -> String {
 
 /// A TOML error as one line: where, what, and the nearest known name.
 ///
-/// The error's own `Display` quotes the offending line, and the value in it may be a secret that stands at the wrong
-/// place; this quotes nothing but names.
+/// The error's own `Display` quotes the offending line, and the value in it may be a secret that
+/// stands at the wrong place; this quotes nothing but names.
 #[must_use]
 pub fn explain(text: &str, error: &toml::de::Error) -> String {
     let message = did_you_mean(&without_values(error.message()));

@@ -1,8 +1,8 @@
 //! Which token holds the key.
 //!
-//! By serial number or by label, never by slot: SoftHSM2 derives a new slot number when a token is initialised, and
-//! elsewhere the number depends on the order of the vendor's configuration. A service that follows a slot number
-//! signs with whatever token happens to be there.
+//! By serial number or by label, never by slot: SoftHSM2 derives a new slot number when a token is
+//! initialised, and elsewhere the number depends on the order of the vendor's configuration. A
+//! service that follows a slot number signs with whatever token happens to be there.
 
 /// A token; what is given must all match, and exactly one token may.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,7 +1,9 @@
-//! PKCS#11 URIs (RFC 7512), as operators paste them from `pkcs11-tool`, `p11tool` or `mastersign hsm list`.
+//! PKCS#11 URIs (RFC 7512), as operators paste them from `pkcs11-tool`, `p11tool` or `mastersign
+//! hsm list`.
 //!
-//! Read strictly and by our own hands: an attribute that is not understood narrows the search in the mind of whoever
-//! wrote it, so ignoring it may find another key. A `pin-value` is refused because URIs end in logs and process lists.
+//! Read strictly and by our own hands: an attribute that is not understood narrows the search in
+//! the mind of whoever wrote it, so ignoring it may find another key. A `pin-value` is refused
+//! because URIs end in logs and process lists.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -12,8 +14,9 @@ use crate::{KeyId, KeyIdError};
 
 /// A checked PKCS#11 URI.
 ///
-/// `manufacturer`, `model` and the `library-` and `slot-` descriptions are read, because tools print them, and not
-/// compared: serial, label and id decide, and exactly one token and one key may match.
+/// `manufacturer`, `model` and the `library-` and `slot-` descriptions are read, because tools
+/// print them, and not compared: serial, label and id decide, and exactly one token and one key may
+/// match.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Uri {
     /// `token`: the token's label.

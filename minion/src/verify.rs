@@ -1,7 +1,8 @@
 //! From the bytes that a master shows to the verdict on its signature.
 //!
-//! There is one implementation of the canonical form and of the check, and the minion, the signing service and the
-//! HSM worker all call it. A second reading of the same format would be a second chance to disagree about it.
+//! There is one implementation of the canonical form and of the check, and the minion, the signing
+//! service and the HSM worker all call it. A second reading of the same format would be a second
+//! chance to disagree about it.
 
 mod fingerprint;
 mod key;

@@ -1,9 +1,10 @@
 //! The other end of the service's API, as masters and operators use it.
 //!
-//! The client trusts the CA file that it was given and nothing else: neither the system's roots nor a proxy from the
-//! environment. What the service answers is data from a network: it is bounded, parsed into types, and stripped
-//! of control characters before it can reach a terminal. Calls are async so that a program with a runtime can make
-//! them; commands, which have none, put [`Blocking`] around them.
+//! The client trusts the CA file that it was given and nothing else: neither the system's roots nor
+//! a proxy from the environment. What the service answers is data from a network: it is bounded,
+//! parsed into types, and stripped of control characters before it can reach a terminal. Calls are
+//! async so that a program with a runtime can make them; commands, which have none, put
+//! [`Blocking`] around them.
 
 mod answer;
 mod credentials;
@@ -89,7 +90,8 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// As [`signing_keys`](Self::signing_keys); an unknown id is a [`Error::Refused`] with status 404.
+    /// As [`signing_keys`](Self::signing_keys); an unknown id is a [`Error::Refused`] with status
+    /// 404.
     pub async fn master(&self, id: &MasterId) -> Result<Master, Error> {
         let url = self.url(&["v1", "masters", id.as_str()]);
         self.read(self.request(Method::GET, url)).await
@@ -151,7 +153,8 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// As [`signing_keys`](Self::signing_keys); one that was never made is a [`Error::Refused`] with status 404.
+    /// As [`signing_keys`](Self::signing_keys); one that was never made is a [`Error::Refused`]
+    /// with status 404.
     pub async fn get_signature(
         &self,
         key: KeyHash,
@@ -213,7 +216,8 @@ impl Client {
     }
 }
 
-/// A runtime of its own for programs that have none: it runs one call at a time on the calling thread.
+/// A runtime of its own for programs that have none: it runs one call at a time on the calling
+/// thread.
 #[derive(Debug)]
 pub struct Blocking {
     runtime: tokio::runtime::Runtime,
@@ -238,7 +242,8 @@ impl Blocking {
     }
 }
 
-/// The scheme, host and port of the service; a path would be dropped in silence later, so it is refused here.
+/// The scheme, host and port of the service; a path would be dropped in silence later, so it is
+/// refused here.
 fn base(url: &str) -> Result<Url, Error> {
     let refused = || Error::Url(printable(url));
     let parsed = Url::parse(url).map_err(|_| refused())?;

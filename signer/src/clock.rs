@@ -1,7 +1,7 @@
 //! The time, as an argument.
 //!
-//! Statements, proofs and audit records carry times that are compared and signed, so the code that decides about them
-//! takes the time from its caller, and tests choose it.
+//! Statements, proofs and audit records carry times that are compared and signed, so the code that
+//! decides about them takes the time from its caller, and tests choose it.
 
 use std::fmt;
 use std::str::FromStr;

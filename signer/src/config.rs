@@ -193,8 +193,8 @@ pub struct Limits {
     pub connections: usize,
     /// From accepting a connection to the end of its TLS handshake.
     pub handshake_timeout: Duration,
-    /// From the first moment in which a request may come to the end of its header; also closes idle
-    /// connections.
+    /// From the first moment in which a request may come to the end of its header; also closes
+    /// idle connections.
     pub header_timeout: Duration,
     /// From the end of the header to the answer.
     pub request_timeout: Duration,

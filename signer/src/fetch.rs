@@ -1,9 +1,10 @@
 //! The master's side: from a salt-master's own key to the signature file that it serves.
 //!
-//! The order is the point. As whoever started it, `fetch` reads its own files and Salt's configuration; then it becomes
-//! the owner of `pki_dir` for good; only then it touches that directory and the network. What the service answers counts
-//! for nothing until it verifies under the pinned `master_sign.pub` with the code that a minion runs, because a
-//! wrong file stays unnoticed until the minions fail.
+//! The order is the point. As whoever started it, `fetch` reads its own files and Salt's
+//! configuration; then it becomes the owner of `pki_dir` for good; only then it touches that
+//! directory and the network. What the service answers counts for nothing until it verifies under
+//! the pinned `master_sign.pub` with the code that a minion runs, because a wrong file stays
+//! unnoticed until the minions fail.
 
 pub mod directory;
 pub mod keys;
@@ -93,12 +94,14 @@ pub struct Fetch {
 impl Fetch {
     /// Asks for the signature, verifies it and writes it.
     ///
-    /// With `wait`, a pending key and an error that may pass are asked about again until that much time is over;
-    /// `waiting` hears about the first pending answer, because somebody has to act on it.
+    /// With `wait`, a pending key and an error that may pass are asked about again until that much
+    /// time is over; `waiting` hears about the first pending answer, because somebody has to
+    /// act on it.
     ///
     /// # Errors
     ///
-    /// As [`client::Error`] and [`DirectoryError`]; an answer that does not verify is an [`Outcome`], not an error.
+    /// As [`client::Error`] and [`DirectoryError`]; an answer that does not verify is an
+    /// [`Outcome`], not an error.
     pub fn run(
         &self,
         wait: Option<Duration>,
@@ -389,7 +392,8 @@ pub enum Error {
 }
 
 impl Error {
-    /// Whether somebody may be deceiving this master: the exit code is then that of a failed verification.
+    /// Whether somebody may be deceiving this master: the exit code is then that of a failed
+    /// verification.
     #[must_use]
     pub const fn is_mismatch(&self) -> bool {
         matches!(self, Self::OtherSigningKey { .. })

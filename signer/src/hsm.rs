@@ -19,8 +19,9 @@
 //! → token      PKCS#11
 //! ```
 //!
-//! Beside the path: [`pin`] reads PINs, [`latch`] remembers the wrong ones and [`attempt`] the logins
-//! whose end nobody saw, [`breaker`] spaces the restarts, [`status`] is what an operator sees.
+//! Beside the path: [`pin`] reads PINs, [`latch`] remembers the wrong ones and [`attempt`] the
+//! logins whose end nobody saw, [`breaker`] spaces the restarts, [`status`] is what an operator
+//! sees.
 
 pub mod attempt;
 pub mod breaker;

@@ -1,6 +1,7 @@
 //! The certificates of masters, operators and the service.
 //!
-//! Three authorities, because each answers another question, and whoever takes one must not get the others with it:
+//! Three authorities, because each answers another question, and whoever takes one must not get the
+//! others with it:
 //!
 //! | authority | vouches for | is trusted by | is kept |
 //! |---|---|---|---|
@@ -8,13 +9,14 @@
 //! | `masters` | `mastersign:master:*` | the service | online, where masters are enrolled |
 //! | `operators` | `mastersign:{admin,auditor,metrics}:*` | the service and its HSM workers | offline, for ever |
 //!
-//! The service's certificate could come from the masters' authority, if every client checked the purpose `serverAuth`.
-//! Then one forgotten check, or the theft of the one key that has to be online, would let a master pose as the service
-//! towards the operators. A third authority costs a file. Each CA certificate also names the only purpose that it
-//! is for, and has `pathlen:0`, so that it cannot make further authorities.
+//! The service's certificate could come from the masters' authority, if every client checked the
+//! purpose `serverAuth`. Then one forgotten check, or the theft of the one key that has to be
+//! online, would let a master pose as the service towards the operators. A third authority costs a
+//! file. Each CA certificate also names the only purpose that it is for, and has `pathlen:0`, so
+//! that it cannot make further authorities.
 //!
-//! All keys are ECDSA P-256. An identity is exactly one URI among the alternative names; the subject is for human
-//! eyes, and nothing here or in the service reads it.
+//! All keys are ECDSA P-256. An identity is exactly one URI among the alternative names; the
+//! subject is for human eyes, and nothing here or in the service reads it.
 
 mod authority;
 pub mod check;

@@ -1,4 +1,5 @@
-//! Where a command's words go: answers to standard output, everything about the answer to standard error.
+//! Where a command's words go: answers to standard output, everything about the answer to standard
+//! error.
 
 use std::fmt::Display;
 use std::io::{self, Write};

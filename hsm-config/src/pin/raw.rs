@@ -1,14 +1,16 @@
 //! A `pin` key on its way from the file to a [`PinSource`](super::PinSource).
 //!
-//! Reading never fails over a value, because the error of a TOML parser quotes what it read, and what it read may be the
-//! PIN. So any value is accepted here, what is not understood is dropped, and the refusal comes from the check.
+//! Reading never fails over a value, because the error of a TOML parser quotes what it read, and
+//! what it read may be the PIN. So any value is accepted here, what is not understood is dropped,
+//! and the refusal comes from the check.
 
 use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
-/// The `pin` key as it stands in the file; what is not a source of ours is dropped while it is read.
+/// The `pin` key as it stands in the file; what is not a source of ours is dropped while it is
+/// read.
 #[derive(Clone, PartialEq, Eq)]
 pub struct RawPin {
     /// None for anything but a table: an inline PIN.

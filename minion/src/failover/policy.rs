@@ -26,11 +26,11 @@ pub struct Settings {
     /// How often an unanswered attempt is made per round; with failover always once, as in Salt.
     pub auth_tries: u32,
     /// Ours: the window over which sign-ins after a loss are spread. Ten thousand minions at four
-    /// hundred a second need 25 s; the default is none, because a small fleet wants its master back
-    /// at once.
+    /// hundred a second need 25 s; the default is none, because a small fleet wants its master
+    /// back at once.
     pub loss_spread: Duration,
-    /// The master is taken for lost this long (and a second) after its last sign of life; none does
-    /// not probe.
+    /// The master is taken for lost this long (and a second) after its last sign of life; none
+    /// does not probe.
     pub master_alive_interval: Option<Duration>,
     /// Go back to the first master of the list when it accepts again.
     pub master_failback: bool,
@@ -47,7 +47,8 @@ pub struct Settings {
     pub pending: PendingRule,
     /// Shuffle the list at the start and at each failover (`master_shuffle` is the old name).
     pub random_master: bool,
-    /// The window over which sign-ins after a key rotation, and the end of the process, are spread.
+    /// The window over which sign-ins after a key rotation, and the end of the process, are
+    /// spread.
     pub random_reauth_delay: Duration,
     /// Go on when every master has rejected the minion.
     pub rejected_retry: bool,

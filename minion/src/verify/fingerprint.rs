@@ -1,8 +1,9 @@
 //! The fingerprints that people compare, under the names of who prints them.
 //!
-//! Salt hashes text, and not always the same text: `key.finger`, `master_finger` and `salt-key` of 3006 and 3007 hash the
-//! base64 lines of the PEM, `salt-key -f` of 3008.5 the whole file. Tools around HSMs hash the DER encoding. All three are
-//! SHA-256 and look alike, so a fingerprint never stands without its name.
+//! Salt hashes text, and not always the same text: `key.finger`, `master_finger` and `salt-key` of
+//! 3006 and 3007 hash the base64 lines of the PEM, `salt-key -f` of 3008.5 the whole file. Tools
+//! around HSMs hash the DER encoding. All three are SHA-256 and look alike, so a fingerprint never
+//! stands without its name.
 
 use std::fmt;
 
@@ -15,9 +16,11 @@ use super::{KeyError, PublicKey};
 pub struct Fingerprint([u8; 32]);
 
 impl Fingerprint {
-    /// What `salt-call key.finger`, `master_finger` and `salt-key -F` of 3006 and 3007 show: the body lines with their LFs.
+    /// What `salt-call key.finger`, `master_finger` and `salt-key -F` of 3006 and 3007 show: the
+    /// body lines with their LFs.
     ///
-    /// Salt 3008.5, `salt/utils/crypt.py`, `pem_finger`: header and footer are cut off, every kept line ends with its LF.
+    /// Salt 3008.5, `salt/utils/crypt.py`, `pem_finger`: header and footer are cut off, every kept
+    /// line ends with its LF.
     #[must_use]
     pub fn salt(key: &PublicKey) -> Self {
         let body = key

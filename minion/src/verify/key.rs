@@ -1,8 +1,9 @@
 //! A public key in the one form that is ever signed.
 //!
-//! Salt signs the *text* of `master.pub` after `clean_key`, not the key in it, so two spellings of one key have two
-//! signatures. Parsing therefore ends with encoding the key again and comparing: a text that is not byte for byte
-//! what we would write is refused rather than repaired, because the master will go on showing its own spelling.
+//! Salt signs the *text* of `master.pub` after `clean_key`, not the key in it, so two spellings of
+//! one key have two signatures. Parsing therefore ends with encoding the key again and comparing: a
+//! text that is not byte for byte what we would write is refused rather than repaired, because the
+//! master will go on showing its own spelling.
 
 use std::fmt;
 use std::str::FromStr;
@@ -11,7 +12,8 @@ use openssl::pkey::Public;
 use openssl::rsa::Rsa;
 use sha2::{Digest, Sha256};
 
-/// An RSA public key whose PEM text is canonical: `SubjectPublicKeyInfo`, 64 columns, LF, no final newline.
+/// An RSA public key whose PEM text is canonical: `SubjectPublicKeyInfo`, 64 columns, LF, no final
+/// newline.
 #[derive(Clone)]
 pub struct PublicKey {
     canonical: String,
@@ -24,8 +26,8 @@ impl PublicKey {
     ///
     /// # Errors
     ///
-    /// Says what the text is instead: another kind of PEM, another kind of key, or another spelling of this one.
-    /// None of them is worth a retry with the same bytes.
+    /// Says what the text is instead: another kind of PEM, another kind of key, or another spelling
+    /// of this one. None of them is worth a retry with the same bytes.
     pub fn parse(input: &[u8]) -> Result<Self, KeyError> {
         let text = std::str::from_utf8(input).map_err(|_| KeyError::NotText)?;
         let text = text.strip_suffix('\n').unwrap_or(text);
@@ -42,13 +44,15 @@ impl PublicKey {
         Err(KeyError::NotCanonical { offset: at })
     }
 
-    /// Parses any PEM spelling of an RSA public key; [`canonical`](Self::canonical) is then how it should be spelled.
+    /// Parses any PEM spelling of an RSA public key; [`canonical`](Self::canonical) is then how it
+    /// should be spelled.
     ///
     /// # Errors
     ///
     /// As [`parse`](Self::parse), except that the spelling does not matter.
     pub fn decode(text: &str) -> Result<Self, KeyError> {
-        // OpenSSL does not find a block behind a blank, and a blank is no reason to call the key none.
+        // OpenSSL does not find a block behind a blank, and a blank is no reason to call the key
+        // none.
         let text = text.trim();
         let label = single_label(text)?;
         let rsa = match label {
@@ -253,8 +257,9 @@ pub enum KeyError {
 
 /// Salt's `clean_key`: strips white space at both ends and joins the lines by LF.
 ///
-/// Salt 3008.5, `salt/crypt.py`, `clean_key`: `"\n".join(key.strip().splitlines())`. Python splits lines at more
-/// characters than Rust does, and a parser that disagrees about lines disagrees about what was signed.
+/// Salt 3008.5, `salt/crypt.py`, `clean_key`: `"\n".join(key.strip().splitlines())`. Python splits
+/// lines at more characters than Rust does, and a parser that disagrees about lines disagrees about
+/// what was signed.
 #[must_use]
 pub fn clean_key(text: &str) -> String {
     let text = text.trim_matches(|c: char| c.is_whitespace() || matches!(c, '\u{1c}'..='\u{1f}'));

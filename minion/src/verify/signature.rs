@@ -1,8 +1,8 @@
 //! A master's signature: its algorithm, its file, and its verdict.
 //!
-//! RSASSA-PKCS1-v1_5 (RFC 8017, section 8.2) is verified by recovering the padded block and comparing it with the
-//! one encoding that we would make. Parsing the block instead is how signature forgeries with a small exponent
-//! got through elsewhere.
+//! RSASSA-PKCS1-v1_5 (RFC 8017, section 8.2) is verified by recovering the padded block and
+//! comparing it with the one encoding that we would make. Parsing the block instead is how
+//! signature forgeries with a small exponent got through elsewhere.
 
 use std::fmt;
 use std::str::FromStr;
@@ -82,8 +82,8 @@ impl Signature {
 
     /// Reads the content of a `master_pubkey_signature` file.
     ///
-    /// White space is ignored, as the minion's decoder does; anything else that is not base64 is refused, because
-    /// a stock minion hangs on it for ever.
+    /// White space is ignored, as the minion's decoder does; anything else that is not base64 is
+    /// refused, because a stock minion hangs on it for ever.
     ///
     /// # Errors
     ///
@@ -142,7 +142,8 @@ impl PublicKey {
     ///
     /// # Errors
     ///
-    /// [`Rejected`] says no more than that: the cause of a bad signature is not knowable from the signature.
+    /// [`Rejected`] says no more than that: the cause of a bad signature is not knowable from the
+    /// signature.
     pub fn verify(
         &self,
         algorithm: Algorithm,
@@ -152,7 +153,8 @@ impl PublicKey {
         self.verify_message(algorithm, master.canonical().as_bytes(), signature)
     }
 
-    /// Checks that this key signed `message`: a master's own signatures, which are over what it sends.
+    /// Checks that this key signed `message`: a master's own signatures, which are over what it
+    /// sends.
     pub(crate) fn verify_message(
         &self,
         algorithm: Algorithm,

@@ -11,7 +11,8 @@ pub struct Reconnect {
     pub shortest: Duration,
     /// `recon_max`: the longest delay, and the width of the random part; zero is no bound.
     pub longest: Duration,
-    /// `recon_randomize`: whether the first delay is drawn from `shortest` to `shortest + longest`.
+    /// `recon_randomize`: whether the first delay is drawn from `shortest` to `shortest +
+    /// longest`.
     pub randomize: bool,
 }
 

@@ -1,7 +1,8 @@
 //! Our verdict against that of the `rsa` crate, an implementation that shares no line with OpenSSL.
 //!
-//! Whoever holds the private key can put any block under the signature, so the blocks here are made by hand with the
-//! raw operation: the padding forgeries that got through elsewhere, and random damage.
+//! Whoever holds the private key can put any block under the signature, so the blocks here are made
+//! by hand with the raw operation: the padding forgeries that got through elsewhere, and random
+//! damage.
 
 use minion::verify::{Algorithm, PublicKey, Signature};
 use openssl::pkey::Private;
@@ -137,7 +138,8 @@ fn blocks_that_only_look_right_are_refused_by_both() {
             block[at] = byte;
             block
         };
-        // The padding ends early and what follows the digest is free: Bleichenbacher's forgery of 2006.
+        // The padding ends early and what follows the digest is free: Bleichenbacher's forgery of
+        // 2006.
         let mut garbage = vec![0xff; size];
         garbage[..2].copy_from_slice(&[0, 1]);
         garbage[10] = 0;
@@ -188,7 +190,8 @@ fn a_signature_that_is_not_below_the_modulus_is_refused_by_both() {
     let modulus = pair.private.n();
     let mut sum = openssl::bn::BigNum::new().unwrap();
     sum.checked_add(&number, modulus).unwrap();
-    // The same number modulo n. It has as many bytes for the smaller signatures only; both lengths must fail.
+    // The same number modulo n. It has as many bytes for the smaller signatures only; both lengths
+    // must fail.
     assert!(!pair.verdict(Algorithm::Sha1, &master(), &sum.to_vec()));
 }
 

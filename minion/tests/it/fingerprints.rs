@@ -1,8 +1,8 @@
 //! Fingerprints against those of Salt, `sha256sum` and OpenSSL.
 //!
-//! `salt`: `salt.utils.crypt.pem_finger(FILE, sum_type="sha256")`, equal in 3006.30, 3007.17 and 3008.5.
-//! `file`: `sha256sum < FILE`. `spki`: `openssl rsa -pubin -in FILE -outform DER | sha256sum`.
-//! `hash`: `printf %s "$(cat FILE)" | sha256sum`.
+//! `salt`: `salt.utils.crypt.pem_finger(FILE, sum_type="sha256")`, equal in 3006.30, 3007.17 and
+//! 3008.5. `file`: `sha256sum < FILE`. `spki`: `openssl rsa -pubin -in FILE -outform DER |
+//! sha256sum`. `hash`: `printf %s "$(cat FILE)" | sha256sum`.
 
 use minion::verify::{Fingerprint, PublicKey};
 

@@ -1,4 +1,5 @@
-//! What the verifier accepts and refuses, measured against Salt, Python, OpenSSL and the `rsa` crate.
+//! What the verifier accepts and refuses, measured against Salt, Python, OpenSSL and the `rsa`
+//! crate.
 #![expect(
     clippy::arithmetic_side_effects,
     clippy::indexing_slicing,

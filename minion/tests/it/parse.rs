@@ -150,7 +150,8 @@ fn every_truncation_is_refused() {
 
 #[test]
 fn another_encoding_of_the_same_numbers_is_refused() {
-    // The exponent with a leading zero: 02 03 01 00 01 becomes 02 04 00 01 00 01, and three lengths grow by one.
+    // The exponent with a leading zero: 02 03 01 00 01 becomes 02 04 00 01 00 01, and three lengths
+    // grow by one.
     let der = parse(canonical()).unwrap().to_der().unwrap();
     let mut longer = der.clone();
     assert!(longer.ends_with(&[0x02, 0x03, 0x01, 0x00, 0x01]));

@@ -32,8 +32,8 @@ pub struct Record {
     pub subject: String,
     /// More about it: `master`, `key`, `generation`, `statement`, and so on.
     pub detail: BTreeMap<String, String>,
-    /// Each row that was written, by its name in the store, with the SHA-256 of its value; none for
-    /// a removed row.
+    /// Each row that was written, by its name in the store, with the SHA-256 of its value; none
+    /// for a removed row.
     pub writes: BTreeMap<String, Option<Digest>>,
 }
 

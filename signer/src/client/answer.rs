@@ -1,7 +1,8 @@
 //! What the service answers, as types.
 //!
-//! Unknown fields are ignored, so that an older client goes on working with a newer service; what a client decides by is
-//! checked, and fingerprints are computed again from the key instead of being believed.
+//! Unknown fields are ignored, so that an older client goes on working with a newer service; what a
+//! client decides by is checked, and fingerprints are computed again from the key instead of being
+//! believed.
 
 use minion::verify::{Algorithm, Fingerprint, KeyHash, PublicKey, Signature};
 use serde::{Deserialize, Serialize};
@@ -68,7 +69,8 @@ impl MasterKey {
     ///
     /// # Errors
     ///
-    /// Fails if the PEM is not the key that `sha256` names: then the service or somebody on the way lies.
+    /// Fails if the PEM is not the key that `sha256` names: then the service or somebody on the way
+    /// lies.
     pub fn fingerprints(&self) -> Result<Fingerprints, WrongKey> {
         let pem = self.public_key.as_ref().ok_or(WrongKey)?;
         let key = PublicKey::parse(pem.as_bytes()).map_err(|_| WrongKey)?;
@@ -97,7 +99,8 @@ pub enum KeyStatus {
     Denied,
     /// Waits for an operator.
     Pending,
-    /// What the service has stored about it was altered; it does not count until an operator decides anew.
+    /// What the service has stored about it was altered; it does not count until an operator
+    /// decides anew.
     Quarantined,
     /// Refused; the decision can be changed.
     Rejected,

@@ -1,8 +1,8 @@
 //! What a client shows and whom it believes: its certificate and key, and the CA of the service.
 //!
-//! Everything is read at once, before anything else happens, because `fetch` reads its own files as root and goes on as
-//! somebody who cannot. The private key of a client is refused when others may read it: whoever copies it can ask in
-//! this master's or this operator's name.
+//! Everything is read at once, before anything else happens, because `fetch` reads its own files as
+//! root and goes on as somebody who cannot. The private key of a client is refused when others may
+//! read it: whoever copies it can ask in this master's or this operator's name.
 
 use std::fmt;
 use std::fs::File;

@@ -1,7 +1,7 @@
 //! Why a call failed, in words that say what to try.
 //!
-//! A refused connection, a certificate that does not verify and a service that does not answer need three different
-//! people, so they are told apart here instead of being "error sending request".
+//! A refused connection, a certificate that does not verify and a service that does not answer need
+//! three different people, so they are told apart here instead of being "error sending request".
 
 use std::error::Error as StdError;
 use std::io;
@@ -196,7 +196,8 @@ struct RawProblem {
     generation: Option<u64>,
 }
 
-/// Text from elsewhere, made safe for a terminal: no control characters, and not longer than a screen.
+/// Text from elsewhere, made safe for a terminal: no control characters, and not longer than a
+/// screen.
 #[must_use]
 pub fn printable(text: &str) -> String {
     text.chars()
@@ -243,7 +244,8 @@ fn advice(reason: &rustls::Error) -> &'static str {
     }
 }
 
-/// The TLS error in the chain; it hides inside `io::Error`s, which show their content by `get_ref` only.
+/// The TLS error in the chain; it hides inside `io::Error`s, which show their content by `get_ref`
+/// only.
 fn tls_reason(error: &(dyn StdError + 'static)) -> Option<rustls::Error> {
     let mut next = Some(error);
     while let Some(current) = next {

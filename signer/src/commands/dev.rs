@@ -1,8 +1,9 @@
 //! `mastersign dev`: everything on a throw-away token, with one command and without root.
 //!
-//! It takes no short cut. The token is made by `mastersign hsm init`, the service is the one that `serve` runs, and the
-//! first signature goes over mTLS with a proof and an operator's statement, so what works here works the same way in
-//! production. Only the place is special: one folder that holds every key, of the operators' authority too.
+//! It takes no short cut. The token is made by `mastersign hsm init`, the service is the one that
+//! `serve` runs, and the first signature goes over mTLS with a proof and an operator's statement,
+//! so what works here works the same way in production. Only the place is special: one folder that
+//! holds every key, of the operators' authority too.
 
 mod folder;
 mod setup;
@@ -23,10 +24,12 @@ use crate::{memory, telemetry, terminal};
 /// The arguments of `mastersign dev`.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
-    /// The folder for everything; it must be empty and is kept [default: a fresh one, removed at the end]
+    /// The folder for everything; it must be empty and is kept [default: a fresh one, removed at
+    /// the end]
     #[arg(long, value_name = "DIR")]
     dir: Option<PathBuf>,
-    /// Sign this master.pub instead of a sample; its private key beside it (FILE with .pem) makes the proof
+    /// Sign this master.pub instead of a sample; its private key beside it (FILE with .pem) makes
+    /// the proof
     #[arg(long, value_name = "FILE")]
     master_pub: Option<PathBuf>,
     /// End after the verified signature instead of waiting for Ctrl-C
@@ -72,7 +75,8 @@ pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Runs the service, pays the first visit, and ends on a signal, a failed visit, or as soon as it was paid.
+/// Runs the service, pays the first visit, and ends on a signal, a failed visit, or as soon as it
+/// was paid.
 async fn serve(config: &Config, files: &Files, exit: bool) -> anyhow::Result<()> {
     let executable = std::env::current_exe().context("cannot tell which program this is")?;
     let server = Server::start(

@@ -39,13 +39,15 @@ pub struct Arguments {
     /// PKCS1v15-SHA1 or PKCS1v15-SHA224 [default: the service's setting for this master]
     #[arg(long, value_name = "NAME")]
     algorithm: Option<String>,
-    /// TOML with the values above, for those that are not given [default: /etc/mastersign/fetch.toml if it exists]
+    /// TOML with the values above, for those that are not given [default:
+    /// /etc/mastersign/fetch.toml if it exists]
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
     /// Ask again while the key is pending or the service is away, at most this long, like 10m
     #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
     wait: Option<Duration>,
-    /// Check everything and say what would be asked and written; changes nothing, here or in the service
+    /// Check everything and say what would be asked and written; changes nothing, here or in the
+    /// service
     #[arg(long, conflicts_with = "wait")]
     dry_run: bool,
     /// The form of the answer
@@ -66,8 +68,8 @@ enum Output {
 ///
 /// # Errors
 ///
-/// Whatever kept the signature from being fetched, except a pending key and an answer that does not verify, which
-/// have exit codes of their own.
+/// Whatever kept the signature from being fetched, except a pending key and an answer that does not
+/// verify, which have exit codes of their own.
 pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let (wait, dry_run, output) = (arguments.wait, arguments.dry_run, arguments.output);
     let settings = partial(arguments)?.complete()?;

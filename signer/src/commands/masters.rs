@@ -1,7 +1,8 @@
 //! `mastersign masters`: what salt-key is for minions, for masters.
 //!
-//! The words and groups are salt-key's, because that is what people know. What is not there is not there on purpose: no
-//! `-A`, no `-y`, no patterns. An accepted master may speak for the whole fleet, so an operator names one key.
+//! The words and groups are salt-key's, because that is what people know. What is not there is not
+//! there on purpose: no `-A`, no `-y`, no patterns. An accepted master may speak for the whole
+//! fleet, so an operator names one key.
 
 mod connection;
 mod decide;
@@ -64,7 +65,8 @@ enum Command {
         /// The master
         #[arg(value_name = "ID")]
         id: String,
-        /// The key, by its SHA-256 or any fingerprint; without it the whole id and all its keys are barred
+        /// The key, by its SHA-256 or any fingerprint; without it the whole id and all its keys
+        /// are barred
         #[arg(long, value_name = "FINGERPRINT")]
         key: Option<String>,
         /// The id once more, instead of typing it when asked

@@ -44,7 +44,8 @@ enum Output {
 ///
 /// # Errors
 ///
-/// Fails if a file cannot be read or a key file holds no key; a signature that does not verify is an exit code.
+/// Fails if a file cannot be read or a key file holds no key; a signature that does not verify is
+/// an exit code.
 pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let Arguments {
         signature,

@@ -1,8 +1,9 @@
 //! Salt's `pki_dir`, held open, and the one way in which a file is put there.
 //!
-//! Whoever owns the directory can plant links in it at any moment, so nothing here resolves a path twice: the directory is
-//! opened once, every name is one component below that descriptor, the new content goes into a file that did not
-//! exist before (`O_EXCL`, `O_NOFOLLOW`), and the mode is set on the descriptor. Links are followed only to read.
+//! Whoever owns the directory can plant links in it at any moment, so nothing here resolves a path
+//! twice: the directory is opened once, every name is one component below that descriptor, the new
+//! content goes into a file that did not exist before (`O_EXCL`, `O_NOFOLLOW`), and the mode is set
+//! on the descriptor. Links are followed only to read.
 
 use std::collections::VecDeque;
 use std::ffi::OsString;
@@ -79,9 +80,11 @@ impl PkiDir {
         })
     }
 
-    /// Opens a directory of root's, component by component: nobody else may have chosen where the path leads.
+    /// Opens a directory of root's, component by component: nobody else may have chosen where the
+    /// path leads.
     ///
-    /// A directory that others may write is passed only if it is sticky, like `/tmp`, and what was opened in it is root's.
+    /// A directory that others may write is passed only if it is sticky, like `/tmp`, and what was
+    /// opened in it is root's.
     ///
     /// # Errors
     ///
@@ -164,13 +167,15 @@ impl PkiDir {
         fstatat(&self.fd, name, AtFlags::AT_SYMLINK_NOFOLLOW).is_ok()
     }
 
-    /// Puts `content` in the place of `name` at once: whoever opens the name sees the old content or the new one.
+    /// Puts `content` in the place of `name` at once: whoever opens the name sees the old content
+    /// or the new one.
     ///
     /// # Errors
     ///
     /// The old file is untouched by every error except one of the last step, which is then named.
     pub fn replace(&self, name: &FileName, content: &[u8]) -> Result<(), DirectoryError> {
-        // A link of the owner's would be replaced, not followed; that is safe but not what its maker wants.
+        // A link of the owner's would be replaced, not followed; that is safe but not what its
+        // maker wants.
         self.read_no_link(name)?;
         let names = std::iter::repeat_with(|| format!(".mastersign-{}", Uuid::new_v4().simple()));
         let (temporary, mut file) = self.create(names.take(ATTEMPTS))?;
@@ -178,7 +183,8 @@ impl PkiDir {
             .write_all(content)
             .map_err(|source| self.error("write", &temporary.0, source))
             .and_then(|()| {
-                // Readable for every user that salt-master may run as; there is nothing secret in a signature.
+                // Readable for every user that salt-master may run as; there is nothing secret in a
+                // signature.
                 fchmod(&file, Mode::from_bits_truncate(0o644))
                     .and_then(|()| fsync(&file))
                     .map_err(|errno| self.error("finish", &temporary.0, errno.into()))

@@ -1,7 +1,8 @@
 //! The master's own pair of keys, and which file its signature belongs into.
 //!
-//! What gets signed is the text of `master.pub` as the master will show it, so a text in another form is refused with the
-//! command that rewrites it: a signature over a tidied copy would verify here and nowhere else.
+//! What gets signed is the text of `master.pub` as the master will show it, so a text in another
+//! form is refused with the command that rewrites it: a signature over a tidied copy would verify
+//! here and nowhere else.
 
 use std::path::PathBuf;
 
@@ -26,7 +27,8 @@ impl MasterKeys {
     ///
     /// # Errors
     ///
-    /// Says which file is missing, in which form it is and how to rewrite it, or that the two do not belong together.
+    /// Says which file is missing, in which form it is and how to rewrite it, or that the two do
+    /// not belong together.
     pub fn read(directory: &PkiDir, salt: &SaltMaster) -> Result<Self, KeysError> {
         let public = public(directory, "master.pub")?;
         refuse_a_second_key(directory, salt, &public)?;
@@ -57,10 +59,11 @@ impl std::fmt::Debug for MasterKeys {
 
 /// The name of the file that salt-master reads its signature from.
 ///
-/// Configured, it is that. Otherwise it depends on the version: 3006 and 3007 use `master_pubkey_signature`, 3008 uses
-/// `<id>_pubkey_signature`. A 3008 master gives itself away by having moved `master.pem` to `<id>.pem`, without a final
-/// `_master` of the id, and left a link; an id that is not configured ends in `_master` (Salt 3008.5, `salt/crypt.py`,
-/// `MasterKeys`). So the link says what no guess about host names could.
+/// Configured, it is that. Otherwise it depends on the version: 3006 and 3007 use
+/// `master_pubkey_signature`, 3008 uses `<id>_pubkey_signature`. A 3008 master gives itself away by
+/// having moved `master.pem` to `<id>.pem`, without a final `_master` of the id, and left a link;
+/// an id that is not configured ends in `_master` (Salt 3008.5, `salt/crypt.py`, `MasterKeys`). So
+/// the link says what no guess about host names could.
 ///
 /// # Errors
 ///

@@ -1,8 +1,9 @@
 //! From root to the owner of `pki_dir`, for good.
 //!
-//! The alternative, to write as root and `chown` afterwards, is how a link planted by a service's user becomes a
-//! file of root's somewhere else. As the owner we can do in that directory what its owner could have done anyway, and
-//! nothing more. Only if the directory is root's do we stay root, and then nobody else may have a say in where it is.
+//! The alternative, to write as root and `chown` afterwards, is how a link planted by a service's
+//! user becomes a file of root's somewhere else. As the owner we can do in that directory what its
+//! owner could have done anyway, and nothing more. Only if the directory is root's do we stay root,
+//! and then nobody else may have a say in where it is.
 
 use std::path::{Path, PathBuf};
 
@@ -17,11 +18,13 @@ use super::salt_config::Source;
 
 /// Becomes the owner of `pki_dir` if this process is root's, and opens it.
 ///
-/// Must be called before any thread is started, and after everything that only root may read was read.
+/// Must be called before any thread is started, and after everything that only root may read was
+/// read.
 ///
 /// # Errors
 ///
-/// Fails if the directory is nobody's whom we are or can become, or if the way back to root is not shut.
+/// Fails if the directory is nobody's whom we are or can become, or if the way back to root is not
+/// shut.
 pub fn enter(pki_dir: &Path, configuration: &[Source]) -> Result<PkiDir, PrivilegeError> {
     let us = geteuid();
     if !us.is_root() {

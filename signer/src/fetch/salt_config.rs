@@ -1,8 +1,9 @@
 //! The salt-master's own configuration, read as salt-master reads it.
 //!
-//! The signature has to lie where the master looks for it, so there is no second place to say where that is. What Salt
-//! would resolve by running something (`sdb://`), and layouts where another key is shown than `master.pub`, are refused by
-//! name: a guess here ends as minions that no longer sign in.
+//! The signature has to lie where the master looks for it, so there is no second place to say where
+//! that is. What Salt would resolve by running something (`sdb://`), and layouts where another key
+//! is shown than `master.pub`, are refused by name: a guess here ends as minions that no longer
+//! sign in.
 
 mod load;
 mod pattern;
@@ -42,7 +43,8 @@ impl SaltMaster {
     ///
     /// # Errors
     ///
-    /// Names the file that cannot be read, or the option that cannot be followed and what to do about it.
+    /// Names the file that cannot be read, or the option that cannot be followed and what to do
+    /// about it.
     pub fn load(directory: &Path) -> Result<Self, SaltConfigError> {
         let (options, sources) = load::load(directory).map_err(SaltConfigError::Load)?;
         Self::from_options(&options, sources)
@@ -84,7 +86,8 @@ impl SaltMaster {
         })
     }
 
-    /// The lines that the master's configuration lacks for the file to be served, empty if it has them all.
+    /// The lines that the master's configuration lacks for the file to be served, empty if it has
+    /// them all.
     #[must_use]
     pub fn missing_lines(&self, signature_name: &str) -> Vec<String> {
         let mut lines = Vec::new();
@@ -185,7 +188,8 @@ fn truthy(value: Option<&Value>) -> bool {
     }
 }
 
-/// Salt's `prepend_root_dir`: a path that is not inside `root_dir` is put below it, absolute ones as well.
+/// Salt's `prepend_root_dir`: a path that is not inside `root_dir` is put below it, absolute ones
+/// as well.
 fn below(root_dir: &Path, path: &Path) -> PathBuf {
     if path.starts_with(root_dir) && path != root_dir {
         return normal(path);

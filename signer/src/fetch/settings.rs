@@ -1,7 +1,8 @@
-//! Where the service is and who we are to it: `fetch.toml`, overridden by what the command line says.
+//! Where the service is and who we are to it: `fetch.toml`, overridden by what the command line
+//! says.
 //!
-//! This is a file of its own and not a part of `mastersign.toml`, because it lies on masters, which have nothing else of
-//! the service's configuration and should not be handed any.
+//! This is a file of its own and not a part of `mastersign.toml`, because it lies on masters, which
+//! have nothing else of the service's configuration and should not be handed any.
 
 use std::io;
 use std::path::{Path, PathBuf};

@@ -64,7 +64,8 @@ impl Authority {
     ///
     /// # Errors
     ///
-    /// Fails if there is an authority already that should be kept, or if the files cannot be written.
+    /// Fails if there is an authority already that should be kept, or if the files cannot be
+    /// written.
     pub fn save(&mut self, folder: &Path, existing: Existing) -> Result<(), Error> {
         files::make_folder(folder)?;
         let key = Zeroizing::new(self.issuer.key().serialize_pem());
@@ -78,7 +79,8 @@ impl Authority {
     ///
     /// # Errors
     ///
-    /// Fails if a file is missing, if others can read the key, or if the two are not this authority.
+    /// Fails if a file is missing, if others can read the key, or if the two are not this
+    /// authority.
     pub fn load(scope: Scope, folder: &Path) -> Result<Self, Error> {
         let path = folder.join(CERTIFICATE);
         let certificate_pem = files::read_public(&path)?;
@@ -148,8 +150,8 @@ impl Authority {
     ///
     /// # Errors
     ///
-    /// Fails if the profile belongs to another authority, if the certificate would outlive this one, or if the index
-    /// cannot be written.
+    /// Fails if the profile belongs to another authority, if the certificate would outlive this
+    /// one, or if the index cannot be written.
     pub fn issue(
         &self,
         profile: &Profile,
@@ -269,7 +271,8 @@ fn set_dates(
     Ok((from, to))
 }
 
-/// Sixteen random bytes; rcgen's own choice repeats when a certificate is made again for the same key.
+/// Sixteen random bytes; rcgen's own choice repeats when a certificate is made again for the same
+/// key.
 fn set_serial(params: &mut CertificateParams) -> Result<String, Error> {
     let mut serial = [0; 16];
     aws_lc_rs::rand::fill(&mut serial).map_err(|_| Error::Random)?;

@@ -1,7 +1,7 @@
 //! What a certificate says, and what is wrong with it.
 //!
-//! TLS libraries answer "bad certificate" to a dozen different mistakes. This reads the same bytes as the service
-//! and its clients do and names the mistake, with the thing to do about it.
+//! TLS libraries answer "bad certificate" to a dozen different mistakes. This reads the same bytes
+//! as the service and its clients do and names the mistake, with the thing to do about it.
 
 mod chain;
 pub mod handshake;
@@ -61,7 +61,8 @@ pub struct Certificate {
 }
 
 impl Report {
-    /// Reads the certificates of a PEM file, leaf first, and checks them against `authorities` if those are given.
+    /// Reads the certificates of a PEM file, leaf first, and checks them against `authorities` if
+    /// those are given.
     #[must_use]
     pub fn of_pem(pem: &[u8], authorities: Option<&[u8]>, now: Timestamp) -> Self {
         let mut report = Self::default();

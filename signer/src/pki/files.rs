@@ -1,7 +1,7 @@
 //! Files of an authority and of those whom it vouches for.
 //!
-//! A file appears whole or not at all, and one that is there stays there: a CA key that is overwritten by a second
-//! `init` takes every certificate with it.
+//! A file appears whole or not at all, and one that is there stays there: a CA key that is
+//! overwritten by a second `init` takes every certificate with it.
 
 use std::fs::{self, DirBuilder, File, Permissions};
 use std::io::{self, Write};

@@ -1,7 +1,8 @@
 //! The list of what an authority made, one JSON object a line.
 //!
-//! A line is written and synced before the certificate leaves, so the list may name a certificate that nobody
-//! received, and never misses one that somebody did: revocation needs the serial numbers of all of them.
+//! A line is written and synced before the certificate leaves, so the list may name a certificate
+//! that nobody received, and never misses one that somebody did: revocation needs the serial
+//! numbers of all of them.
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write};

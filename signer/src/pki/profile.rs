@@ -1,7 +1,8 @@
 //! What a certificate is for.
 //!
-//! The purpose decides everything in it but the key: the names, the extended key usage and the authority that may
-//! sign it. There is no free form, so there is no certificate that is half a server and half an admin.
+//! The purpose decides everything in it but the key: the names, the extended key usage and the
+//! authority that may sign it. There is no free form, so there is no certificate that is half a
+//! server and half an admin.
 
 use std::fmt;
 use std::net::IpAddr;

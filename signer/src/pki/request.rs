@@ -1,7 +1,7 @@
 //! A certificate signing request, of which only the key is taken.
 //!
-//! The names that a request asks for are the requester's word. Ours come from the operator who runs the command, so
-//! a request for one master cannot be turned into a certificate of another.
+//! The names that a request asks for are the requester's word. Ours come from the operator who runs
+//! the command, so a request for one master cannot be turned into a certificate of another.
 
 use std::fmt;
 

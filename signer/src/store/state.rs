@@ -24,8 +24,8 @@ pub struct State {
     pub owners: HashMap<KeyHash, MasterId>,
     /// The keys that sign, by their name.
     pub signing_keys: BTreeMap<KeyHash, Arc<SigningKeyRecord>>,
-    /// The signing key that new signatures are made with. It is missing in `signing_keys` while its
-    /// row is quarantined.
+    /// The signing key that new signatures are made with. It is missing in `signing_keys` while
+    /// its row is quarantined.
     pub active: Option<KeyHash>,
     /// What was found altered when the store was opened, and is kept out of service.
     pub quarantined: Vec<Quarantined>,

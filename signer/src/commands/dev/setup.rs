@@ -1,4 +1,5 @@
-//! Everything that has to be there before the service starts: certificates, a master's keys, a token, a configuration.
+//! Everything that has to be there before the service starts: certificates, a master's keys, a
+//! token, a configuration.
 
 use std::fs;
 use std::net::{Ipv4Addr, TcpListener};
@@ -147,7 +148,8 @@ impl Files {
         Ok(())
     }
 
-    /// Makes the token with the command that an operator has for it, which sets the module's environment.
+    /// Makes the token with the command that an operator has for it, which sets the module's
+    /// environment.
     fn make_token(&self, module: &Path) -> anyhow::Result<()> {
         pki::make_folder(&self.token)?;
         pki::make_folder(&self.token.join("tokens"))?;

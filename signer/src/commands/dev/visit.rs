@@ -1,4 +1,5 @@
-//! The first signature, the way it is made in production: ask, be accepted by an operator, ask again, verify.
+//! The first signature, the way it is made in production: ask, be accepted by an operator, ask
+//! again, verify.
 
 use std::fs;
 
@@ -15,7 +16,8 @@ use crate::hsm::Pool;
 use crate::pki::{self, Existing};
 use crate::terminal;
 
-/// Fetches the signature over the master's key, verifies it and writes the file that salt-master reads.
+/// Fetches the signature over the master's key, verifies it and writes the file that salt-master
+/// reads.
 pub(super) async fn first_signature(pool: &Pool, files: &Files, url: &str) -> anyhow::Result<()> {
     terminal::note("Starting the service, and the worker process that talks to the token ...")?;
     wait_for(pool).await?;

@@ -204,7 +204,8 @@ impl Decision {
         }
     }
 
-    /// A conflict is somebody else's decision if the master's generation moved, and else what the service says it is.
+    /// A conflict is somebody else's decision if the master's generation moved, and else what the
+    /// service says it is.
     fn conflict(
         &self,
         connection: &Connection,

@@ -1,7 +1,8 @@
 //! Which key an operator means by a fingerprint.
 //!
-//! One key has several fingerprints that look alike, and people paste the one that their tool shows. All of them are
-//! computed from the key here, and the answer says which one it was, so that a match is never a matter of luck.
+//! One key has several fingerprints that look alike, and people paste the one that their tool
+//! shows. All of them are computed from the key here, and the answer says which one it was, so that
+//! a match is never a matter of luck.
 
 use minion::verify::{Fingerprint, PublicKey};
 use sha2::{Digest, Sha512};

@@ -21,7 +21,8 @@ const UNUSUAL: [(KeyStatus, &str, &str); 2] = [
 
 /// What `salt-key -L` would print.
 ///
-/// A denied key stands with its own fingerprint and the one of the accepted key: that is the question that it raises.
+/// A denied key stands with its own fingerprint and the one of the accepted key: that is the
+/// question that it raises.
 pub(super) fn list(masters: &[Master]) -> Result<String, WrongKey> {
     let mut text = String::new();
     for (status, title, _) in GROUPS {

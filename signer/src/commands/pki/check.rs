@@ -22,7 +22,8 @@ pub(super) struct Arguments {
     /// The client certificate to show to host:port
     #[arg(long, value_name = "FILE", requires = "key")]
     cert: Option<PathBuf>,
-    /// Its private key; or, for a FILE, the key that should belong to it [default: FILE with the ending .key]
+    /// Its private key; or, for a FILE, the key that should belong to it [default: FILE with the
+    /// ending .key]
     #[arg(long, value_name = "FILE")]
     key: Option<PathBuf>,
     #[command(flatten)]

@@ -23,7 +23,8 @@ pub(super) struct Arguments {
     /// Where the files go: NAME.pem, NAME.key, and ca.pem to know the service by
     #[arg(long, value_name = "DIR", default_value = ".", global = true)]
     out: PathBuf,
-    /// Certify the key in this PKCS#10 request; its private key stays where it is, and its names are not read
+    /// Certify the key in this PKCS#10 request; its private key stays where it is, and its names
+    /// are not read
     #[arg(long, value_name = "FILE", global = true)]
     csr: Option<PathBuf>,
     /// How long the certificate is valid [default: 90 for people, 365 for machines]

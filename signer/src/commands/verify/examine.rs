@@ -1,8 +1,8 @@
 //! What is wrong with a signature that does not verify.
 //!
-//! The verdict is [`minion::verify`]'s, which says yes or no. To somebody whose minions do not sign in, "no" is not
-//! enough: this opens the block that the key signed and compares it with the mistakes that are known to happen.
-//! It is used only after the verdict.
+//! The verdict is [`minion::verify`]'s, which says yes or no. To somebody whose minions do not sign
+//! in, "no" is not enough: this opens the block that the key signed and compares it with the
+//! mistakes that are known to happen. It is used only after the verdict.
 
 use minion::verify::{
     Algorithm, KeyError, KeyHash, PublicKey, Signature, SignatureError, clean_key,

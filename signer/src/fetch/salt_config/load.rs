@@ -1,12 +1,13 @@
 //! From files to one table of options, in Salt's order and with Salt's two ways of merging.
 //!
-//! Salt 3008.5, `salt/config/__init__.py`, `master_config` and `include_config`: the main file, then `default_include`, then
-//! the main file's `include`. The files of one include are merged with each other deeply and their lists appended; the
-//! result overrides what was there before by whole top-level keys. One difference on purpose: a file that Salt
-//! would log and skip is an error here.
+//! Salt 3008.5, `salt/config/__init__.py`, `master_config` and `include_config`: the main file,
+//! then `default_include`, then the main file's `include`. The files of one include are merged with
+//! each other deeply and their lists appended; the result overrides what was there before by whole
+//! top-level keys. One difference on purpose: a file that Salt would log and skip is an error here.
 //!
-//! `fetch` reads these files as root while Salt's packages give some of them to the user `salt`, so a file is opened
-//! without waiting, must be a regular one of bounded size, and is never quoted in an error.
+//! `fetch` reads these files as root while Salt's packages give some of them to the user `salt`, so
+//! a file is opened without waiting, must be a regular one of bounded size, and is never quoted in
+//! an error.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read};
@@ -198,7 +199,8 @@ fn paths(include: &Value, from: &Path) -> Result<Vec<PathBuf>, LoadError> {
         .collect())
 }
 
-/// Salt's `dictupdate.update` with `merge_lists`: mappings are merged, lists appended without repetition.
+/// Salt's `dictupdate.update` with `merge_lists`: mappings are merged, lists appended without
+/// repetition.
 ///
 /// Salt merges lists at every depth; it hands `merge_lists` on to the mappings inside.
 fn merge(into: &mut Map<String, Value>, from: Map<String, Value>) {

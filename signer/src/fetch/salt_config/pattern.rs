@@ -1,7 +1,7 @@
 //! Python's `glob.glob` and `os.path.expanduser`, as far as Salt's `include` uses them.
 //!
-//! A crate for globs has rules of its own for hidden files, braces and `**`; what counts here is which files salt-master
-//! reads.
+//! A crate for globs has rules of its own for hidden files, braces and `**`; what counts here is
+//! which files salt-master reads.
 
 use std::io;
 use std::os::unix::ffi::OsStrExt;
@@ -35,7 +35,8 @@ pub(super) fn matches(pattern: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(found)
 }
 
-/// Replaces a leading `~` or `~name` by the home directory; an unknown name stays as it is, as in Python.
+/// Replaces a leading `~` or `~name` by the home directory; an unknown name stays as it is, as in
+/// Python.
 pub(super) fn expand_home(path: &str) -> PathBuf {
     let Some(rest) = path.strip_prefix('~') else {
         return PathBuf::from(path);

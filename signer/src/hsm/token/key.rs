@@ -46,8 +46,8 @@ impl SigningKey {
 /// The attributes of a private key, as far as the module reports them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct KeyAttributes {
-    /// `CKA_ALLOWED_MECHANISMS`; none if it is not reported or holds a mechanism that cryptoki does
-    /// not know.
+    /// `CKA_ALLOWED_MECHANISMS`; none if it is not reported or holds a mechanism that cryptoki
+    /// does not know.
     pub allowed_mechanisms: Option<Vec<MechanismType>>,
     flags: Vec<(AttributeType, bool)>,
 }

@@ -1,8 +1,8 @@
 //! A TLS handshake made for the sake of its failure.
 //!
-//! A server that refuses a client certificate says so after the handshake, in TLS 1.3, with one byte; a client that
-//! refuses a server often says nothing. Here both ends' reasons become sentences, and the server's certificates are
-//! reported even when they are refused.
+//! A server that refuses a client certificate says so after the handshake, in TLS 1.3, with one
+//! byte; a client that refuses a server often says nothing. Here both ends' reasons become
+//! sentences, and the server's certificates are reported even when they are refused.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};
@@ -85,7 +85,8 @@ pub enum HandshakeError {
         #[source]
         source: rustls::pki_types::pem::Error,
     },
-    /// The TLS library refuses the own settings, as for a key that does not belong to the certificate.
+    /// The TLS library refuses the own settings, as for a key that does not belong to the
+    /// certificate.
     #[error("the TLS library refuses the certificate, the key or the host name")]
     Tls(#[source] rustls::Error),
 }
@@ -136,7 +137,8 @@ fn connect(address: &str) -> Result<TcpStream, String> {
     Err(last)
 }
 
-/// Makes the handshake and one small request, since a refusal of the client certificate comes with the first answer.
+/// Makes the handshake and one small request, since a refusal of the client certificate comes with
+/// the first answer.
 fn speak(mut connection: ClientConnection, mut stream: TcpStream) -> Result<(), String> {
     stream
         .set_read_timeout(Some(PATIENCE))
