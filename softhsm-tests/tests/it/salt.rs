@@ -15,31 +15,34 @@ use softhsm_tests::salt::{Installation, Master, Minion, MinionConfig, Turn, Vers
 use softhsm_tests::search;
 use softhsm_tests::service::{Service, Site};
 
-/// The same promises on every Salt.
+/// The same promises on every Salt, with both of its algorithms.
 macro_rules! on {
     ($module:ident, $version:expr) => {
         mod $module {
             use super::*;
 
-            #[test]
-            fn a_minion_trusts_a_master_that_has_no_signing_key() {
-                sign_in($version, Algorithm::Sha1);
-            }
+            on!(sha1, $version, Algorithm::Sha1);
+            on!(sha224, $version, Algorithm::Sha224);
+        }
+    };
+    ($module:ident, $version:expr, $algorithm:expr) => {
+        mod $module {
+            use super::*;
 
             #[test]
-            fn a_minion_set_to_sha224_trusts_a_master_that_has_no_signing_key() {
-                sign_in($version, Algorithm::Sha224);
+            fn a_minion_trusts_a_master_that_has_no_signing_key() {
+                sign_in($version, $algorithm);
             }
 
             #[test]
             fn foreign_forged_and_newline_damaged_signatures_do_not_authenticate() {
-                refuse($version);
+                refuse($version, $algorithm);
             }
 
             #[test]
             fn a_minion_moves_to_the_next_master_and_no_signing_key_is_anywhere() {
                 for _ in 0..rounds() {
-                    fail_over($version);
+                    fail_over($version, $algorithm);
                 }
             }
         }
@@ -65,14 +68,18 @@ fn sign_in(version: Version, algorithm: Algorithm) {
 }
 
 /// One minion walks along four masters; only the last one has a good file.
-fn refuse(version: Version) {
+fn refuse(version: Version, algorithm: Algorithm) {
     let (_turn, site, service) = begin();
     let other = Installation::create(version, "other").unwrap();
-    sign(&site, &service, &other, "other", Algorithm::Sha1);
+    sign(&site, &service, &other, "other", algorithm);
 
     let foreign = Installation::create(version, "foreign").unwrap();
     let stranger = PKey::from_rsa(Rsa::generate(2048).unwrap()).unwrap();
-    let signature = openssl::sign::Signer::new(MessageDigest::sha1(), &stranger)
+    let digest = match algorithm {
+        Algorithm::Sha1 => MessageDigest::sha1(),
+        Algorithm::Sha224 => MessageDigest::sha224(),
+    };
+    let signature = openssl::sign::Signer::new(digest, &stranger)
         .and_then(|mut signer| {
             signer.sign_oneshot_to_vec(public_key(&foreign).canonical().as_bytes())
         })
@@ -87,18 +94,18 @@ fn refuse(version: Version) {
     let with_newline = public_key(&damaged).to_file();
     let signature = site
         .token()
-        .sign_anything(&Algorithm::Sha1.digest_info(with_newline.as_bytes()))
+        .sign_anything(&algorithm.digest_info(with_newline.as_bytes()))
         .unwrap();
     write_signature(&damaged, signature);
 
     let bad: Vec<Master> = [foreign, forged, damaged]
         .map(|it| it.start().unwrap())
         .into();
-    let good = signed(&site, &service, version, "good", Algorithm::Sha1)
+    let good = signed(&site, &service, version, "good", algorithm)
         .start()
         .unwrap();
     let masters: Vec<&Master> = bad.iter().chain([&good]).collect();
-    let minion = start_minion(&site, version, Algorithm::Sha1, &masters);
+    let minion = start_minion(&site, version, algorithm, &masters);
     expect_trust(&minion, 0, &good);
 
     for master in &bad {
@@ -111,17 +118,17 @@ fn refuse(version: Version) {
     assert_eq!(minion.log().count("did not authenticate!"), bad.len());
 }
 
-fn fail_over(version: Version) {
+fn fail_over(version: Version, algorithm: Algorithm) {
     let (_turn, site, service) = begin();
-    let mut first = signed(&site, &service, version, "alpha", Algorithm::Sha1)
+    let mut first = signed(&site, &service, version, "alpha", algorithm)
         .start()
         .unwrap();
-    let second = signed(&site, &service, version, "beta", Algorithm::Sha1)
+    let second = signed(&site, &service, version, "beta", algorithm)
         .start()
         .unwrap();
     // Signature files stay good without the service.
     assert!(service.stop().unwrap().success());
-    let minion = start_minion(&site, version, Algorithm::Sha1, &[&first, &second]);
+    let minion = start_minion(&site, version, algorithm, &[&first, &second]);
     expect_trust(&minion, 0, &first);
 
     let mark = minion.log().len();
