@@ -119,7 +119,7 @@ impl Service {
     ///
     /// # Errors
     ///
-    /// [`Error::is_retryable`] says whether the same request may succeed later.
+    /// The problem that becomes of it says whether the same request may succeed later.
     pub async fn put(&self, peer: &Peer, request: &Request) -> Result<Answer, Error> {
         let Identity::Master(master) = &peer.identity else {
             return Err(Error::NotAMaster);

@@ -8,9 +8,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 use minion::verify::{KeyHash, PublicKey};
 use openssl::bn::{BigNum, BigNumContext, BigNumRef};
 use signer::authorize::{
@@ -301,14 +300,19 @@ pub fn only(pool: &Pool) -> Result<HsmStatus> {
 ///
 /// Fails, with the state that it is in instead, when the patience is over.
 pub async fn reaches(pool: &Pool, state: State) -> Result<HsmStatus> {
-    let start = Instant::now();
-    loop {
-        let status = only(pool)?;
-        if status.state == state {
-            return Ok(status);
-        }
-        ensure!(start.elapsed() < PATIENCE, "still {status:?}");
-        tokio::time::sleep(Duration::from_millis(10)).await;
+    until(pool, |all| matches!(all, [only] if only.state == state)).await?;
+    only(pool)
+}
+
+/// Waits until the status of the HSMs fits.
+///
+/// # Errors
+///
+/// Fails, with what they are instead, when the patience is over.
+pub async fn until(pool: &Pool, fits: impl Fn(&[HsmStatus]) -> bool) -> Result<()> {
+    match tokio::time::timeout(PATIENCE, pool.until(fits)).await {
+        Ok(_) => Ok(()),
+        Err(_) => bail!("still {:?}", pool.status()),
     }
 }
 

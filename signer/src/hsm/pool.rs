@@ -86,6 +86,20 @@ impl Pool {
         key.as_ref().map(|key| Arc::clone(&key.public))
     }
 
+    /// Waits until the status of the HSMs is as it should be, and tells it.
+    ///
+    /// It is looked at whenever an HSM's state or detail changes, not when a call comes or goes.
+    pub async fn until(&self, fits: impl Fn(&[HsmStatus]) -> bool) -> Vec<HsmStatus> {
+        let mut changes = self.0.shared.changes.subscribe();
+        loop {
+            let status = self.status();
+            // The sender lives as long as this pool, so there is always a next change to wait for.
+            if fits(&status) || changes.changed().await.is_err() {
+                return status;
+            }
+        }
+    }
+
     /// Waits for the first HSM to pass its self-test; for ever, if none does.
     pub async fn ready(&self) -> Arc<PublicKey> {
         let mut key = self.0.shared.key.subscribe();

@@ -49,6 +49,8 @@ pub(super) struct Shared {
     pub(super) stop: CancellationToken,
     /// Set once, by the first HSM that passes its self-test.
     pub(super) key: watch::Sender<Option<Arc<SharedKey>>>,
+    /// Rings whenever the notes on an HSM were changed.
+    pub(super) changes: watch::Sender<()>,
     /// One for each HSM: there may be work for it, or its state was changed from outside.
     bells: Vec<Notify>,
     /// One for each HSM: a signature of it verified since its last worker was lost.
@@ -88,6 +90,7 @@ impl Shared {
             context,
             stop: CancellationToken::new(),
             key: watch::Sender::new(None),
+            changes: watch::Sender::new(()),
             bells: hsms.iter().map(|_| Notify::new()).collect(),
             verified: hsms.iter().map(|_| AtomicBool::new(false)).collect(),
             inner: Mutex::new(Inner {
@@ -167,6 +170,7 @@ impl Shared {
         };
         let signer = inner.signer();
         drop(inner);
+        self.changes.send_replace(());
         for call in hopeless {
             // The caller may have gone.
             let _ = call.reply.send(Err(Error::Unavailable));

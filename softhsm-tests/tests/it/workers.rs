@@ -7,7 +7,7 @@ use minion::verify::{Algorithm, PublicKey};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use signer::hsm::{Error, HsmStatus, Pool, State};
-use softhsm_tests::pool::{Impostor, Rig, keys, only, reaches};
+use softhsm_tests::pool::{Impostor, Rig, keys, only, reaches, until};
 use softhsm_tests::token::Token;
 
 #[tokio::test]
@@ -278,9 +278,7 @@ async fn an_hsm_that_refuses_its_trial_signatures_is_lost() {
     let tired = Impostor::new(&rig, refuse).unwrap();
     let pool = rig.start_with(tired.path()).unwrap();
     pool.ready().await;
-    while only(&pool).unwrap().starts < 2 {
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
+    until(&pool, |all| all[0].starts >= 2).await.unwrap();
     assert_eq!(but_trials(&rig), 0, "no call was refused");
 }
 
@@ -353,9 +351,8 @@ async fn only_the_first_hsm_brings_an_empty_store_its_key() {
     rig.add_twin(&stranger).unwrap();
     rig.site().token().unplug().unwrap();
     let pool = rig.start().unwrap();
-    while !pool.status()[1].detail.contains("first configured HSM") {
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+    let refused = |all: &[HsmStatus]| all[1].detail.contains("first configured HSM");
+    until(&pool, refused).await.unwrap();
     assert!(pool.signing_key().is_none());
     rig.site().token().plug_in().unwrap();
     assert_eq!(*pool.ready().await, *rig.site().token().public_key());
@@ -379,9 +376,8 @@ async fn no_call_waits_for_whoever_gives_the_pin() {
     let slow = "pin = { command = [\"/bin/sleep\", \"100\"], deadline = \"2m\" }";
     rig.edit(&file, slow).unwrap();
     let pool = rig.start().unwrap();
-    while only(&pool).unwrap().detail != "reading the PIN" {
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+    let reading = |all: &[HsmStatus]| all[0].detail == "reading the PIN";
+    until(&pool, reading).await.unwrap();
     let key = keys(1).unwrap().remove(0);
     let refused = pool.sign(rig.permit(&key).unwrap(), Algorithm::Sha1).await;
     assert_eq!(refused, Err(Error::Unavailable));
@@ -412,10 +408,8 @@ fn worker(pool: &Pool) -> Pid {
 
 /// Waits until two HSMs are in these states.
 async fn both(pool: &Pool, first: State, second: State) {
-    let states = || pool.status().into_iter().map(|status| status.state);
-    while !states().eq([first, second]) {
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+    let states = |all: &[HsmStatus]| all.iter().map(|hsm| hsm.state).eq([first, second]);
+    until(pool, states).await.unwrap();
 }
 
 /// Waits until the pool has taken so many calls.

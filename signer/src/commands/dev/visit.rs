@@ -3,7 +3,7 @@
 
 use std::fs;
 
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 use minion::verify::{PublicKey, clean_key};
 use openssl::pkey::PKey;
 use uuid::Uuid;
@@ -12,7 +12,7 @@ use super::setup::{self, Files};
 use crate::authorize::{Proof, Purpose, SignedStatement, Statement, Verb};
 use crate::client::{Client, Credentials, Put, SignatureDocument};
 use crate::clock::{Clock, SystemClock};
-use crate::hsm::Pool;
+use crate::hsm::{HsmStatus, Pool, State};
 use crate::pki::{self, Existing};
 use crate::terminal;
 
@@ -46,13 +46,21 @@ pub(super) async fn first_signature(pool: &Pool, files: &Files, url: &str) -> an
 
 /// Waits for the self-test, or for a state that no waiting mends.
 async fn wait_for(pool: &Pool) -> anyhow::Result<()> {
-    tokio::select! {
-        _ = pool.ready() => Ok(()),
-        () = tokio::time::sleep(READY) => {
-            let states: Vec<_> = pool.status().iter().map(|hsm| format!("{hsm:?}")).collect();
-            bail!("the HSM worker is not ready after {READY:?}: {}", states.join("; "))
-        }
+    let settled = |all: &[HsmStatus]| {
+        all.iter()
+            .all(|hsm| !matches!(hsm.state, State::Starting | State::Backoff))
+    };
+    let status = tokio::time::timeout(READY, pool.until(settled)).await;
+    let status = status.unwrap_or_else(|_| pool.status());
+    for hsm in &status {
+        ensure!(
+            hsm.state == State::Ready,
+            "the HSM is {:?}: {}",
+            hsm.state,
+            hsm.detail
+        );
     }
+    Ok(())
 }
 
 async fn ask(
