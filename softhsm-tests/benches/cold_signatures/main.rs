@@ -8,10 +8,9 @@
 //!
 //! With one session less than there are cores the pool has to reach 0.95 of the loop. With a
 //! session for every core, checking, sending and verifying have to come out of the same cores, so
-//! there the bound is what they cost the service: 0.08 ms of CPU time for each signature with a key
-//! of 2048 bits, of which verifying it is 0.02. That part grows with the key and is measured
-//! beside, so what is judged for every size is the rest. Missing a bound ends the program with
-//! failure.
+//! there the bound is what they cost the service: 0.08 ms of CPU time for each signature, the
+//! verification included. What verifying alone costs grows with the key and is printed beside.
+//! Missing a bound ends the program with failure.
 //!
 //! `cargo bench -p softhsm-tests --bench cold_signatures -- 4096` measures one size of the signing
 //! key only.
@@ -212,10 +211,9 @@ impl Setting {
                 format!("ratio >= {LEAST_RATIO}"),
             )
         } else {
-            let rest = cpu.median - verifying;
             (
-                rest <= MOST_CPU,
-                format!("CPU but verifying, {rest:.4} <= {MOST_CPU} ms"),
+                cpu.median <= MOST_CPU,
+                format!("CPU of the service <= {MOST_CPU} ms"),
             )
         };
         println!("RSA-{bits}, {sessions} sessions on {cores} cores, {ROUNDS} rounds of {count}");
@@ -269,4 +267,4 @@ const WARM_UP: usize = 40;
 const LEAST_RATIO: f64 = 0.95;
 const VERIFICATIONS: u32 = 2000;
 /// Milliseconds.
-const MOST_CPU: f64 = 0.06;
+const MOST_CPU: f64 = 0.08;
