@@ -19,6 +19,15 @@
 //! when, and whether the one in use is still there.
 #![forbid(unsafe_code)]
 
+#[cfg(feature = "agent")]
+pub mod log;
+
+#[cfg(feature = "agent")]
+pub mod config;
+
+#[cfg(feature = "agent")]
+pub mod pki;
+
 pub mod zmtp;
 
 pub mod wire;
