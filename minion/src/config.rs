@@ -105,7 +105,7 @@ pub struct KeepId {
 }
 
 /// How connections are made.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Network {
     /// `tcp_keepalive` and its three companions.
     pub keepalive: Keepalive,
@@ -134,6 +134,16 @@ pub struct Reconnect {
     pub randomize: bool,
 }
 
+impl Default for Reconnect {
+    fn default() -> Self {
+        Self {
+            first: Duration::from_secs(1),
+            longest: Duration::from_secs(10),
+            randomize: true,
+        }
+    }
+}
+
 /// How results are sent, and how often.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Returns {
@@ -147,6 +157,18 @@ pub struct Returns {
     pub request_timeout: Duration,
     /// `request_channel_tries`.
     pub request_tries: u32,
+}
+
+impl Default for Returns {
+    fn default() -> Self {
+        Self {
+            retry_timer: Duration::from_secs(5),
+            retry_timer_max: Duration::from_secs(10),
+            retry_tries: 3,
+            request_timeout: Duration::from_secs(60),
+            request_tries: 3,
+        }
+    }
 }
 
 /// What the command line says over the configuration.

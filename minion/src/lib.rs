@@ -20,6 +20,12 @@
 #![forbid(unsafe_code)]
 
 #[cfg(feature = "agent")]
+pub mod cli;
+
+#[cfg(feature = "agent")]
+pub mod commands;
+
+#[cfg(feature = "agent")]
 pub mod log;
 
 #[cfg(feature = "agent")]
@@ -37,4 +43,13 @@ pub mod verify;
 pub mod failover;
 
 #[cfg(feature = "agent")]
+pub mod grains;
+
+#[cfg(feature = "agent")]
+pub mod jobs;
+
+#[cfg(feature = "agent")]
 pub mod net;
+
+#[cfg(feature = "agent")]
+pub mod agent;
