@@ -42,8 +42,18 @@ pub(super) struct SignedIn {
 pub(super) struct Asked<'a> {
     pub(super) master: &'a Master,
     pub(super) within: Duration,
-    /// Where a session with this master is subscribed already.
-    pub(super) subscribed: Option<SocketAddr>,
+    pub(super) publications: Wanted,
+}
+
+/// Whether an attempt subscribes.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Wanted {
+    /// Yes.
+    All,
+    /// Unless the master publishes where a session is subscribed already.
+    Elsewhere(SocketAddr),
+    /// No.
+    None,
 }
 
 /// Signs in.
@@ -65,10 +75,10 @@ async fn run(setup: &Setup, asked: Asked<'_>, deadline: Instant) -> Result<Signe
     let (address, request) = reach(setup, targets, deadline).await?;
     let (session, request) = shake_hands(setup, asked.master, request, deadline).await?;
     let publisher = publisher(setup, address, session.publish_port);
-    let subscription = if asked.subscribed == Some(publisher) {
-        None
-    } else {
-        Some(subscribe(setup, publisher, deadline).await?)
+    let subscription = match asked.publications {
+        Wanted::None => None,
+        Wanted::Elsewhere(known) if known == publisher => None,
+        Wanted::All | Wanted::Elsewhere(_) => Some(subscribe(setup, publisher, deadline).await?),
     };
     let reached = setup.store.serial(&session.master, session.aes.id());
     let last_serial = reached.map_err(store("the last serial"))?;

@@ -21,10 +21,11 @@ impl Board {
         Self { shared }
     }
 
-    /// A master is asked; one that is worked with stays what it is.
+    /// A master is asked. One that is worked with, or that was of no use so far, stays what it is
+    /// until it has answered: since when it has been so is what an operator wants to know.
     pub(super) fn asking(&self, master: Position) {
         self.change(master, |status| {
-            if status.state != MasterState::Connected {
+            if matches!(status.state, MasterState::Lost | MasterState::Unused) {
                 status.enter(MasterState::Asking);
             }
         });
@@ -53,12 +54,11 @@ impl Board {
         });
     }
 
-    /// An attempt was ended by the machine: its time was over, or another master was quicker.
-    pub(super) fn given_up(&self, master: Position) {
+    /// Another master was quicker.
+    pub(super) fn outrun(&self, master: Position) {
         self.change(master, |status| {
             if status.state == MasterState::Asking {
-                status.last_outcome = Some("no answer yet when it was given up".to_owned());
-                status.enter(MasterState::Failed);
+                status.enter(MasterState::Unused);
             }
         });
     }

@@ -1,6 +1,7 @@
 //! Requests to one master under the keys of one session.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
@@ -45,8 +46,8 @@ pub(super) struct Parts {
 }
 
 impl Channel {
-    /// Joins the parts; the line must be run.
-    pub(super) fn new(parts: Parts) -> (Self, Line) {
+    /// Joins the parts. The line runs until the last who holds the channel is gone.
+    pub(super) fn open(parts: Parts) -> Arc<Self> {
         let (asks, asked) = mpsc::channel(ASKS);
         let (questions, questioned) = mpsc::channel(QUESTIONS);
         let line = Line {
@@ -58,7 +59,8 @@ impl Channel {
             open: None,
             notices: parts.notices,
         };
-        let channel = Self {
+        drop(tokio::spawn(line.run()));
+        Arc::new(Self {
             attempt: parts.attempt,
             master: parts.master,
             key: parts.key,
@@ -66,8 +68,7 @@ impl Channel {
             requests: parts.requests,
             asks,
             questions,
-        };
-        (channel, line)
+        })
     }
 
     /// Makes a request and opens its reply.

@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
@@ -14,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::Shared;
-use super::attempt::{Asked, SignedIn, sign_in};
+use super::attempt::{Asked, SignedIn, Wanted, sign_in};
 use super::board::Board;
 use super::channel::Channel;
 use super::clock::{Monotonic, after};
@@ -61,6 +62,8 @@ pub(super) struct Driver {
 #[derive(Debug)]
 struct Attempt {
     master: Position,
+    deadline: Moment,
+    within: Duration,
     _task: AbortOnDropHandle<()>,
 }
 
@@ -148,9 +151,9 @@ impl Driver {
                 self.events.push_back(Event::KeysRefused { attempt });
             }
             Notice::Published {
-                attempt,
+                channel,
                 publication,
-            } => self.published(attempt, *publication),
+            } => self.published(channel, *publication),
         }
     }
 
@@ -209,14 +212,10 @@ impl Driver {
         });
     }
 
-    fn published(&mut self, attempt: AttemptId, job: Publication) {
-        let Some(session) = &self.session else {
-            return;
-        };
+    /// A job is run also if its master was lost meanwhile: it is not published again.
+    fn published(&mut self, channel: Arc<Channel>, job: Publication) {
         let id = self.shared.setup.identity.id();
-        // After a renewal a publication may still come by the name of the attempt before.
-        let known = session.attempt() == attempt || session.renews(attempt);
-        if !known || !matches(&job.target, id, &self.grains) || !self.seen.is_new(&job.jid) {
+        if !matches(&job.target, id, &self.grains) || !self.seen.is_new(&job.jid) {
             return;
         }
         if self.jobs.len() >= JOBS {
@@ -232,7 +231,7 @@ impl Driver {
             setup: Arc::clone(&self.shared.setup),
             running: Arc::clone(&self.shared.running),
             grains: Arc::clone(&self.grains),
-            channel: Arc::clone(&session.channel),
+            channel,
             sessions: self.sessions.subscribe(),
             notices: self.sender.clone(),
         };
@@ -276,9 +275,11 @@ impl Driver {
         let sender = self.sender.clone();
         let within = self.clock.until(deadline);
         let current = self.session.as_ref();
-        let subscribed = current
+        let publications = current
             .filter(|session| session.channel.master == master)
-            .map(Session::publisher);
+            .map_or(Wanted::All, |session| {
+                Wanted::Elsewhere(session.publisher())
+            });
         self.board.asking(master);
         let task = tokio::spawn(async move {
             let result = match shared.setup.masters.get(master.index()) {
@@ -286,7 +287,7 @@ impl Driver {
                     let asked = Asked {
                         master,
                         within,
-                        subscribed,
+                        publications,
                     };
                     sign_in(&shared.setup, asked).await
                 }
@@ -297,16 +298,18 @@ impl Driver {
             let _ = sender.send(Notice::Ended { attempt, result }).await;
         });
         let task = AbortOnDropHandle::new(task);
-        let attempt_under_way = Attempt {
+        let begun = Attempt {
             master,
+            deadline,
+            within,
             _task: task,
         };
-        self.attempts.insert(attempt, attempt_under_way);
+        self.attempts.insert(attempt, begun);
     }
 
     fn close(&mut self, attempt: AttemptId) {
         if let Some(closed) = self.attempts.remove(&attempt) {
-            self.board.given_up(closed.master);
+            self.given_up(&closed);
         }
         self.signed_in.remove(&attempt);
         if let Some(session) = self.session.take_if(|one| one.attempt() == attempt) {
@@ -314,6 +317,19 @@ impl Driver {
             self.probe = None;
             self.sessions.send_replace(None);
         }
+    }
+
+    /// The machine's deadline and the attempt's own are the same moment; whichever is noticed
+    /// first, the log says so.
+    fn given_up(&self, closed: &Attempt) {
+        if closed.deadline > self.clock.now() {
+            return self.board.outrun(closed.master);
+        }
+        let failed = Failed::NoAnswer(closed.within);
+        for line in failed.lines(self.shared.name(closed.master)) {
+            line.say();
+        }
+        self.board.refused(closed.master, &failed);
     }
 
     fn ask(&mut self, probe: ProbeId, attempt: AttemptId, deadline: Moment) {

@@ -10,12 +10,13 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 
+use super::channel::Channel;
 use super::notice::{Half, Notice};
 use super::setup::Setup;
 use super::speak::chain;
-use crate::failover::{AttemptId, ProbeId};
+use crate::failover::ProbeId;
 use crate::net::{Error, Subscription};
-use crate::verify::PublicKey;
+use crate::verify::Algorithm;
 use crate::wire::crypticle::{Crypticle, OpenError};
 use crate::wire::publish::{PublicationError, Publications};
 
@@ -25,26 +26,36 @@ pub(super) enum Order {
     /// Say whether the publisher lives.
     Probe { probe: ProbeId, within: Duration },
     /// The session was renewed.
-    Rekey { attempt: AttemptId, keys: Box<Keys> },
+    Rekey(Box<Keys>),
 }
 
 /// What opens a master's publications.
 #[derive(Debug)]
 pub(super) struct Keys {
     pub(super) aes: Crypticle,
-    pub(super) master: PublicKey,
+    /// Where the return of what is published goes.
+    pub(super) channel: Arc<Channel>,
     /// The serial that was reached under this AES key before, if it was known then.
     pub(super) last_serial: Option<u64>,
+}
+
+impl Keys {
+    /// `reached` is a serial that was reached since the last one was looked up.
+    fn split(self, algorithm: Algorithm, reached: Option<u64>) -> (Publications, Arc<Channel>) {
+        let last_serial = self.last_serial.max(reached);
+        let master = self.channel.key.clone();
+        let publications = Publications::new(self.aes, master, algorithm, last_serial);
+        (publications, self.channel)
+    }
 }
 
 /// The state of the owner.
 #[derive(Debug)]
 pub(super) struct Feed {
     setup: Arc<Setup>,
-    attempt: AttemptId,
+    channel: Arc<Channel>,
     subscription: Subscription,
     publications: Publications,
-    master: PublicKey,
     /// Publications under a key that we do not have yet.
     sealed: VecDeque<Vec<u8>>,
     orders: mpsc::Receiver<Order>,
@@ -54,20 +65,17 @@ pub(super) struct Feed {
 impl Feed {
     pub(super) fn new(
         setup: Arc<Setup>,
-        attempt: AttemptId,
         subscription: Subscription,
         keys: Keys,
         notices: mpsc::Sender<Notice>,
     ) -> (Self, mpsc::Sender<Order>) {
         let (sender, orders) = mpsc::channel(ORDERS);
-        let algorithm = setup.publications;
-        let master = keys.master.clone();
+        let (publications, channel) = keys.split(setup.publications, None);
         let feed = Self {
+            publications,
+            channel,
             setup,
-            attempt,
             subscription,
-            publications: Publications::new(keys.aes, keys.master, algorithm, keys.last_serial),
-            master,
             sealed: VecDeque::new(),
             orders,
             notices,
@@ -92,7 +100,7 @@ impl Feed {
                 }
             }
         };
-        let (attempt, why) = (self.attempt, chain(&error));
+        let (attempt, why) = (self.channel.attempt, chain(&error));
         // Whoever has no ear for it has ended.
         let _ = self.notices.send(Notice::Gone { attempt, why }).await;
     }
@@ -109,21 +117,17 @@ impl Feed {
                 Err(Error::Late { .. }) => Ok(()),
                 Err(error) => Err(error),
             },
-            Order::Rekey { attempt, keys } => {
-                self.rekey(attempt, *keys).await;
+            Order::Rekey(keys) => {
+                self.rekey(*keys).await;
                 Ok(())
             }
         }
     }
 
-    async fn rekey(&mut self, attempt: AttemptId, keys: Keys) {
-        let same = keys.aes.id() == self.publications.key() && keys.master == self.master;
+    async fn rekey(&mut self, keys: Keys) {
+        let same = keys.aes.id() == self.publications.key() && keys.channel.key == self.channel.key;
         let reached = self.publications.last_serial().filter(|_| same);
-        let last_serial = keys.last_serial.max(reached);
-        self.attempt = attempt;
-        self.master = keys.master.clone();
-        let algorithm = self.setup.publications;
-        self.publications = Publications::new(keys.aes, keys.master, algorithm, last_serial);
+        (self.publications, self.channel) = keys.split(self.setup.publications, reached);
         for body in std::mem::take(&mut self.sealed) {
             self.open(body, false).await;
         }
@@ -132,13 +136,12 @@ impl Feed {
     /// Opens a publication and hands it on; `again` is whether new keys may open it if these do
     /// not.
     async fn open(&mut self, body: Vec<u8>, again: bool) {
-        let attempt = self.attempt;
         match self.publications.open(&body) {
             Ok(publication) => {
                 let serial = publication.serial;
                 let aes = self.publications.key();
                 let store = &self.setup.store;
-                if let Err(error) = store.remember_serial(&self.master, aes, serial) {
+                if let Err(error) = store.remember_serial(&self.channel.key, aes, serial) {
                     tracing::error!(
                         target: "minion::agent",
                         "the serial {serial} could not be written down, so this publication may \
@@ -147,7 +150,7 @@ impl Feed {
                 }
                 let publication = Box::new(publication);
                 let notice = Notice::Published {
-                    attempt,
+                    channel: Arc::clone(&self.channel),
                     publication,
                 };
                 let _ = self.notices.send(notice).await;
@@ -162,9 +165,23 @@ impl Feed {
                     );
                 }
                 self.sealed.push_back(body);
+                let attempt = self.channel.attempt;
                 let _ = self.notices.send(Notice::KeysRefused { attempt }).await;
             }
             Err(error) => tracing::warn!(target: "minion::agent", "{}", chain(&error)),
+        }
+    }
+}
+
+impl Drop for Feed {
+    fn drop(&mut self) {
+        let left = self.sealed.len();
+        if left > 0 {
+            tracing::warn!(
+                target: "minion::agent",
+                "{left} publications under a new key of the master were never opened: the session \
+                 ended before it was renewed"
+            );
         }
     }
 }

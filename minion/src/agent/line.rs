@@ -104,13 +104,20 @@ impl Line {
         Ok(())
     }
 
+    /// Who gives up waiting for a reply gives up the connection: the reply may still come, and must
+    /// not be taken for the next one.
     async fn answer(&mut self, ask: Ask) {
-        if ask.answer.is_closed() {
-            return;
-        }
-        let result = self.exchange(&ask.body, ask.within).await;
-        // Whoever asked may have given up meanwhile.
-        let _ = ask.answer.send(result);
+        let Ask {
+            body,
+            within,
+            mut answer,
+        } = ask;
+        let result = tokio::select! {
+            biased;
+            () = answer.closed() => return,
+            result = self.exchange(&body, within) => result,
+        };
+        let _ = answer.send(result);
     }
 
     async fn ping(&mut self, question: Question) {

@@ -1,6 +1,9 @@
 //! What the tasks of an agent tell its driver.
 
+use std::sync::Arc;
+
 use super::attempt::SignedIn;
+use super::channel::Channel;
 use super::outcome::Failed;
 use crate::failover::{AttemptId, ProbeId};
 use crate::wire::publish::Publication;
@@ -21,7 +24,7 @@ pub(super) enum Notice {
     KeysRefused { attempt: AttemptId },
     /// A job, or what looks like one for somebody else.
     Published {
-        attempt: AttemptId,
+        channel: Arc<Channel>,
         publication: Box<Publication>,
     },
 }

@@ -26,8 +26,6 @@ use crate::wire::request::{Command, Requests};
 pub(super) struct Session {
     pub(super) channel: Arc<Channel>,
     feed: FeedHandle,
-    /// The attempt whose session this one renewed.
-    renewed: Option<AttemptId>,
     /// Tells the master that we are here, once and then as often as `ping_interval` says.
     _greeting: AbortOnDropHandle<()>,
 }
@@ -62,16 +60,25 @@ impl Session {
             master,
             signed_in,
         } = beginning;
+        let channel = Channel::open(Parts {
+            attempt,
+            master,
+            key: signed_in.session.master,
+            publisher: signed_in.publisher,
+            requests: Requests::new(signed_in.session.session, &setup.identity.as_wire()),
+            request: signed_in.request,
+            options: request_options(setup, signed_in.address, setup.failover.auth_timeout),
+            notices: notices.clone(),
+        });
         let keys = Keys {
             aes: signed_in.session.aes,
-            master: signed_in.session.master.clone(),
+            channel: Arc::clone(&channel),
             last_serial: signed_in.last_serial,
         };
-        let renewed = before.as_ref().map(Self::attempt);
         let (feed, greet) = match signed_in.subscription {
             Some(subscription) => {
                 let setup = Arc::clone(setup);
-                let (feed, orders) = Feed::new(setup, attempt, subscription, keys, notices.clone());
+                let (feed, orders) = Feed::new(setup, subscription, keys, notices.clone());
                 let task = AbortOnDropHandle::new(tokio::spawn(feed.run()));
                 (
                     FeedHandle {
@@ -83,25 +90,10 @@ impl Session {
             }
             None => {
                 let feed = before?.feed;
-                let keys = Box::new(keys);
-                feed.orders.try_send(Order::Rekey { attempt, keys }).ok()?;
+                feed.orders.try_send(Order::Rekey(Box::new(keys))).ok()?;
                 (feed, false)
             }
         };
-        let within = setup.failover.auth_timeout;
-        let (channel, line) = Channel::new(Parts {
-            attempt,
-            master,
-            key: signed_in.session.master,
-            publisher: signed_in.publisher,
-            requests: Requests::new(signed_in.session.session, &setup.identity.as_wire()),
-            request: signed_in.request,
-            options: request_options(setup, signed_in.address, within),
-            notices: notices.clone(),
-        });
-        // It ends with the last who holds the channel.
-        drop(tokio::spawn(line.run()));
-        let channel = Arc::new(channel);
         let greeting = Greeting {
             setup: Arc::clone(setup),
             channel: Arc::clone(&channel),
@@ -110,7 +102,6 @@ impl Session {
         Some(Self {
             channel,
             feed,
-            renewed: renewed.filter(|_| !greet),
             _greeting: AbortOnDropHandle::new(tokio::spawn(greeting.run(greet))),
         })
     }
@@ -118,11 +109,6 @@ impl Session {
     /// The attempt that began it.
     pub(super) fn attempt(&self) -> AttemptId {
         self.channel.attempt
-    }
-
-    /// Whether it took over from the session that this attempt began.
-    pub(super) fn renews(&self, attempt: AttemptId) -> bool {
-        self.renewed == Some(attempt)
     }
 
     /// Where it is subscribed.

@@ -1,6 +1,6 @@
 //! Log lines as values, and the one place where they become events of `tracing`.
 //!
-//! `tracing` ends at ERROR. Salt's CRITICAL is an ERROR with the field `critical`, which the
+//! `tracing` ends at ERROR. Salt's CRITICAL is an ERROR with `severity = "critical"`, which the
 //! program's log writes as Salt does.
 
 use std::error::Error;
@@ -30,7 +30,7 @@ impl Line {
             Level::Info => tracing::info!(target: TARGET, "{text}"),
             Level::Warning => tracing::warn!(target: TARGET, "{text}"),
             Level::Error => tracing::error!(target: TARGET, "{text}"),
-            Level::Critical => tracing::error!(target: TARGET, critical = true, "{text}"),
+            Level::Critical => tracing::error!(target: TARGET, severity = "critical", "{text}"),
         }
     }
 }

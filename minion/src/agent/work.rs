@@ -12,8 +12,8 @@ use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, timeout, timeout_at};
 
-use super::attempt::request_options;
-use super::channel::Channel;
+use super::attempt::{Asked, Wanted, request_options, sign_in};
+use super::channel::{Channel, Parts};
 use super::clock::{after, stamp};
 use super::notice::Notice;
 use super::random::seed;
@@ -25,7 +25,7 @@ use crate::jobs::{Answer, Context, Master, Reply};
 use crate::net::Request;
 use crate::wire::msgpack::Value;
 use crate::wire::publish::{Function, Jid, Publication};
-use crate::wire::request::{self, Command};
+use crate::wire::request::{self, Command, Requests};
 
 /// The jobs of one agent that are under way, of all its masters.
 #[derive(Debug, Default)]
@@ -189,6 +189,7 @@ impl Work {
         let mut random = Random::new(seed);
         let mut channel = Arc::clone(&self.channel);
         let mut last = String::new();
+        let mut signed_in = false;
         for _ in 0..self.setup.returns.retry_tries.max(1) {
             let within = self.patience(&mut random);
             let spread = self.setup.failover.random_reauth_delay;
@@ -210,9 +211,37 @@ impl Work {
             let end = if stale { later } else { end };
             if let Some(fresh) = self.renewed(&channel, end).await {
                 channel = fresh;
+            } else if stale
+                && !std::mem::replace(&mut signed_in, true)
+                && let Some(fresh) = self.sign_in_again(&channel).await
+            {
+                channel = fresh;
             }
         }
         lost(jid, &last);
+    }
+
+    /// Signs in to a master for the sake of one return: the minion works with another one by now,
+    /// and the keys of the session that the job came by have expired.
+    async fn sign_in_again(&self, old: &Channel) -> Option<Arc<Channel>> {
+        let setup = &self.setup;
+        let asked = Asked {
+            master: setup.masters.get(old.master.index())?,
+            within: setup.failover.auth_timeout,
+            publications: Wanted::None,
+        };
+        let signed_in = sign_in(setup, asked).await.ok()?;
+        let session = signed_in.session;
+        Some(Channel::open(Parts {
+            attempt: old.attempt,
+            master: old.master,
+            key: session.master,
+            publisher: signed_in.publisher,
+            requests: Requests::new(session.session, &setup.identity.as_wire()),
+            request: signed_in.request,
+            options: request_options(setup, signed_in.address, setup.failover.auth_timeout),
+            notices: self.notices.clone(),
+        }))
     }
 
     /// How long one try may take: between `return_retry_timer` and `return_retry_timer_max`.

@@ -118,7 +118,7 @@ async fn serve(agent: Agent, config: &Config) -> anyhow::Result<ExitCode> {
     let mut signals = Signals::new().context("failed to wait for signals")?;
     let supervisor = Supervisor::connect().context("failed to reach the supervisor")?;
     let stop = CancellationToken::new();
-    let status = agent.status();
+    let (status, last) = (agent.status(), agent.status());
     supervisor.ready();
     let told = async {
         signals.next().await;
@@ -127,7 +127,11 @@ async fn serve(agent: Agent, config: &Config) -> anyhow::Result<ExitCode> {
         signals.next().await;
     };
     tokio::select! {
-        ended = agent.run(stop.clone()) => Ok(code(ended)),
+        ended = agent.run(stop.clone()) => {
+            // What stands in the file is then what is so: nothing is connected.
+            record(&last.borrow(), config);
+            Ok(code(ended))
+        }
         () = told => {
             tracing::warn!("told to stop twice; returns under way are lost");
             Ok(ExitCode::FAILURE)
@@ -140,16 +144,23 @@ async fn serve(agent: Agent, config: &Config) -> anyhow::Result<ExitCode> {
 /// Writes down and passes on what the agent is doing, as long as it does anything.
 async fn watch(mut status: watch::Receiver<Status>, config: &Config, supervisor: &Supervisor) {
     loop {
-        let mut now = status.borrow_and_update().clone();
-        now.pid = Some(std::process::id());
-        supervisor.status(&now);
-        if let Err(error) = state::write(&config.state_file, &now) {
-            tracing::warn!("{error:#}");
+        {
+            let now = status.borrow_and_update();
+            supervisor.status(&now);
+            record(&now, config);
         }
         if status.changed().await.is_err() {
             // The agent is about to say how it ended.
             return std::future::pending().await;
         }
+    }
+}
+
+fn record(status: &Status, config: &Config) {
+    let mut status = status.clone();
+    status.pid = Some(std::process::id());
+    if let Err(error) = state::write(&config.state_file, &status) {
+        tracing::warn!("{error:#}");
     }
 }
 
