@@ -291,6 +291,12 @@ impl Master {
         self.inner.log.borrow().clone()
     }
 
+    /// The log as a channel, which outlives the master.
+    #[must_use]
+    pub fn watch(&self) -> watch::Receiver<Log> {
+        self.inner.log.subscribe()
+    }
+
     /// The same without a copy, and whatever is made of it.
     pub fn read<T>(&self, read: impl FnOnce(&Log) -> T) -> T {
         read(&self.inner.log.borrow())

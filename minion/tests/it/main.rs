@@ -14,6 +14,8 @@ mod differential;
 mod failover;
 mod fingerprints;
 #[cfg(feature = "agent")]
+mod hostile;
+#[cfg(feature = "agent")]
 mod net;
 mod parse;
 #[cfg(feature = "agent")]

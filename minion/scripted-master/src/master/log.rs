@@ -2,6 +2,8 @@
 
 use std::time::Instant;
 
+use minion::verify::PublicKey;
+
 use super::super::reply::Load;
 use super::super::request::text;
 
@@ -69,4 +71,6 @@ pub struct SignIn {
     pub algorithms: [String; 2],
     /// The nonce.
     pub nonce: String,
+    /// The minion's key.
+    pub key: PublicKey,
 }
