@@ -5,8 +5,20 @@
 //! not is passed over and listed ([`Config::unknown`]); what would make this minion believe a
 //! master that it need not believe is refused, with the reason.
 
+mod cluster;
 mod error;
+mod file;
+mod grains;
+mod id;
+mod include;
+mod logging;
 mod master;
+mod network;
+mod option;
+mod path;
+mod pattern;
+mod read;
+mod rules;
 
 use std::net::IpAddr;
 use std::num::NonZeroU16;
@@ -14,7 +26,10 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 pub use error::ConfigError;
-pub use master::{Master, MasterName};
+pub use file::FileError;
+pub use master::{Master, MasterError, MasterName};
+
+use option::Options;
 
 use crate::failover;
 use crate::log;
@@ -34,6 +49,8 @@ pub struct Config {
     /// `id`, the content of `minion_id` beside the main file, or what Salt would make of the
     /// host's names.
     pub id: MinionId,
+    /// The id was made from the host's names, and `minion_id_caching` says that it is to be kept.
+    pub keep_id: Option<KeepId>,
     /// `user`: whom the minion should run as.
     pub user: Option<String>,
     /// `pki_dir` below `root_dir`.
@@ -76,6 +93,15 @@ pub struct Config {
     pub unknown: Vec<String>,
     /// What was accepted and has no effect, each with the reason.
     pub warnings: Vec<String>,
+}
+
+/// A file for `run` to write, so that the id stays what it is when the host's name changes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeepId {
+    /// `minion_id` in Salt's directory.
+    pub file: PathBuf,
+    /// The id without `append_domain`, which is added at every start.
+    pub content: String,
 }
 
 /// How connections are made.
@@ -160,12 +186,16 @@ pub struct Overrides {
 
 /// Reads the main file, usually `/etc/salt/minion`, and everything that it includes.
 ///
-/// Nothing is written and no program is run; a host without an `id` has its own name looked up.
+/// Nothing is written and no program is run. A host without an `id` has its own name looked up,
+/// which may ask its name servers.
 ///
 /// # Errors
 ///
 /// Names the file and the option, what was found there and what to write instead.
 pub fn load(path: &Path, overrides: &Overrides) -> Result<Config, ConfigError> {
-    let _ = overrides;
-    Err(ConfigError::Missing(path.to_owned()))
+    let (table, sources) = include::load(path)?;
+    read::read(Options::new(table), sources, path, overrides)
 }
+
+#[cfg(test)]
+mod tests;

@@ -33,8 +33,8 @@ pub(super) const ID: &str = "minion.example.org";
 pub(super) const LONG: Duration = Duration::from_secs(60);
 
 /// A running minion.
-pub(super) struct Minion {
-    pub(super) store: Arc<Witness>,
+pub(super) struct Minion<S = Witness> {
+    pub(super) store: Arc<S>,
     pub(super) identity: Arc<Identity>,
     pub(super) jobs: Arc<Jobs>,
     status: watch::Receiver<Status>,
@@ -42,10 +42,10 @@ pub(super) struct Minion {
     task: JoinHandle<Ended>,
 }
 
-impl Minion {
+impl<S: Store + 'static> Minion<S> {
     /// Starts one with these masters.
     pub(super) fn start(
-        store: &Arc<Witness>,
+        store: &Arc<S>,
         masters: Vec<Master>,
         change: impl FnOnce(&mut Setup),
     ) -> Self {
