@@ -50,7 +50,7 @@ impl<S: Store + 'static> Minion<S> {
         change: impl FnOnce(&mut Setup),
     ) -> Self {
         count_panics();
-        let identity = identity();
+        let identity = identity(Algorithm::Sha1, Encryption::Sha1);
         let jobs = Arc::new(Jobs::default());
         let failover = Settings {
             master_type: MasterType::Failover,
@@ -147,11 +147,12 @@ fn outcome(status: &Status, master: usize) -> String {
         .unwrap_or_default()
 }
 
-fn identity() -> Arc<Identity> {
+/// The minion with these algorithms.
+pub(super) fn identity(signing: Algorithm, encryption: Encryption) -> Arc<Identity> {
     let key = PrivateKey::from_pem(&keys().minion.to_pem()).unwrap();
     let algorithms = Algorithms {
-        signing: Algorithm::Sha1,
-        encryption: Encryption::Sha1,
+        signing,
+        encryption,
     };
     let path = "minion.pem".into();
     Arc::new(Identity::new(ID.parse().unwrap(), key, path, algorithms, None).unwrap())
