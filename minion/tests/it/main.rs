@@ -14,6 +14,8 @@ mod differential;
 mod failover;
 mod fingerprints;
 #[cfg(feature = "agent")]
+mod jobs;
+#[cfg(feature = "agent")]
 mod net;
 mod parse;
 mod vectors;
