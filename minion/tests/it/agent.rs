@@ -1,7 +1,7 @@
 //! The agent over real TCP: one life with masters that rotate their keys, hang, vanish and come
 //! back, and no job lost by it.
 
-mod fleet;
+pub(crate) mod fleet;
 
 use std::time::Duration;
 
