@@ -18,6 +18,8 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
+use super::super::wire::capture::Capture;
+
 /// Long enough that only a failing test waits for it.
 pub(super) const LONG: Duration = Duration::from_secs(60);
 
@@ -30,11 +32,14 @@ pub(super) struct Fleet {
 }
 
 impl Fleet {
+    /// Two masters at most. The keys are recorded ones: to make new ones takes longer than all the
+    /// rest of a test.
     pub(super) async fn new(count: usize) -> Self {
-        let signer = Keypair::generate(2048);
+        let captures = ["3008.5", "3006.30"].map(|version| Capture::open(version, "job"));
+        let signer = Keypair::from_pem(captures[0].text("master_sign_pem"));
         let mut masters = Vec::new();
-        for _ in 0..count {
-            let key = Arc::new(Keypair::generate(2048));
+        for capture in &captures[..count] {
+            let key = Arc::new(Keypair::from_pem(capture.text("master_pem")));
             masters.push(Master::start(MasterSetup::new(&key, &signer)).await);
         }
         let named = masters.iter().enumerate().map(|(number, master)| {
@@ -46,7 +51,7 @@ impl Fleet {
             }
         });
         Self {
-            identity: identity(),
+            identity: identity(&captures[0]),
             endpoints: named.collect(),
             masters: masters.into_iter().map(Some).collect(),
             signer,
@@ -159,8 +164,8 @@ impl Minion {
     }
 }
 
-fn identity() -> Arc<Identity> {
-    let key = PrivateKey::from_pem(&Keypair::generate(2048).to_pem()).unwrap();
+fn identity(capture: &Capture) -> Arc<Identity> {
+    let key = PrivateKey::from_pem(capture.text("minion_pem").as_bytes()).unwrap();
     let algorithms = Algorithms {
         signing: Algorithm::Sha1,
         encryption: Encryption::Sha1,
