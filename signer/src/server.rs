@@ -32,7 +32,7 @@ use crate::clock::{Clock, SystemClock};
 use crate::config::{Config, Limits};
 use crate::hsm::latch::LatchKeyError;
 use crate::hsm::{self, LatchKey};
-use crate::signing::{Parts, Service};
+use crate::signing::{Examiner, Parts, Service};
 use crate::store::{Backend, OpenError, Sqlite, SqliteError, Store};
 use crate::tls::{self, ServerTls, TlsError};
 
@@ -137,6 +137,7 @@ impl Server {
             signer: Arc::new(pool.clone()),
             operators,
             clock,
+            examiner: Examiner::start().map_err(ServerError::Thread)?,
             signing: config.signing.clone(),
         }));
         let readiness = Sources::new(pool.clone(), store.clone(), backend, tls.not_after);
@@ -295,6 +296,9 @@ pub enum ServerError {
     /// The state in the database.
     #[error("cannot load the state")]
     Store(#[from] OpenError),
+    /// A thread of its own for what takes long.
+    #[error("cannot start a thread")]
+    Thread(#[source] io::Error),
     /// Certificates and keys.
     #[error(transparent)]
     Tls(#[from] TlsError),

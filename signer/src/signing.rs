@@ -8,6 +8,7 @@
 mod answer;
 mod decide;
 mod error;
+mod examiner;
 mod flight;
 
 use std::fmt;
@@ -26,11 +27,13 @@ use crate::config::Signing;
 use crate::hsm;
 use crate::key_policy;
 use crate::store::backend::BoxFuture;
-use crate::store::{Actor, Presented, State, Store};
+use crate::store::{Actor, Presented, State, Status, Store};
 use crate::tls::peer::Peer;
 
 pub use answer::{Answer, Ready};
 pub use error::{DecisionError, Error, FlightError};
+pub use examiner::Examiner;
+use examiner::Unexamined;
 
 /// Where signatures come from.
 ///
@@ -59,6 +62,8 @@ pub struct Parts {
     pub operators: Arc<OperatorsCa>,
     /// Judges the freshness of proofs and statements.
     pub clock: Arc<dyn Clock>,
+    /// Looks for weak keys.
+    pub examiner: Examiner,
     /// Which algorithm a master gets that names none.
     pub signing: Signing,
 }
@@ -124,8 +129,11 @@ impl Service {
         let Identity::Master(master) = &peer.identity else {
             return Err(Error::NotAMaster);
         };
-        let key = self.recognise(request)?;
+        let (key, is_new) = self.recognise(request)?;
         self.prove(peer, master, &key, request)?;
+        if is_new {
+            self.parts.examine(&key).await?;
+        }
         let algorithm = self.algorithm(request.algorithm, master);
         for _ in 0..ATTEMPTS {
             let Some(permit) = self.admit(peer, master, &key).await? else {
@@ -185,9 +193,9 @@ impl Service {
         self.cache.close().await;
     }
 
-    /// The presented key; a text that was admitted before is known by its hash and not parsed
-    /// again.
-    fn recognise(&self, request: &Request) -> Result<Arc<PublicKey>, Error> {
+    /// The presented key, and whether it is new: a text that was admitted before is known by its
+    /// hash and not parsed again.
+    fn recognise(&self, request: &Request) -> Result<(Arc<PublicKey>, bool), Error> {
         let text = request.public_key.as_bytes();
         let signed = text.strip_suffix(b"\n").unwrap_or(text);
         if request.key == KeyHash::new(Sha256::digest(signed).into()) {
@@ -195,13 +203,13 @@ impl Service {
             if let Some((_, record)) = state.key(&request.key)
                 && let Some(key) = &record.key
             {
-                return Ok(Arc::clone(key));
+                return Ok((Arc::clone(key), false));
             }
         }
         let signing_keys = self.parts.signing_keys();
         let key = key_policy::admit(text, signing_keys.iter().map(AsRef::as_ref))?;
         if key.hash() == request.key {
-            Ok(Arc::new(key))
+            Ok((Arc::new(key), true))
         } else {
             Err(Error::OtherHash {
                 path: request.key,
@@ -333,6 +341,26 @@ impl Service {
 }
 
 impl Parts {
+    /// Looks for weaknesses of a key, once while this process lives.
+    async fn examine(&self, key: &Arc<PublicKey>) -> Result<(), Unexamined> {
+        let known = || {
+            let state = self.store.state();
+            let masters = state.masters.values();
+            let records = masters.flat_map(|master| master.keys.values());
+            let standing = records
+                .filter(|record| matches!(record.status, Status::Accepted | Status::Pending));
+            let mut keys: Vec<_> = standing.filter_map(|record| record.key.clone()).collect();
+            keys.extend(
+                state
+                    .signing_keys
+                    .values()
+                    .map(|record| Arc::clone(&record.key)),
+            );
+            keys
+        };
+        self.examiner.examine(key, known).await
+    }
+
     /// Every key that signs or signed, which is never signed itself.
     fn signing_keys(&self) -> Vec<Arc<PublicKey>> {
         let state = self.store.state();

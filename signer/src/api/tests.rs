@@ -5,6 +5,7 @@ mod by_hand;
 mod decide;
 mod read;
 mod sign;
+mod weak;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
@@ -24,7 +25,7 @@ use crate::authorize::{Identity, MasterId, Permit, Proof, Purpose, Statement, Ve
 use crate::clock::{Clock, Timestamp};
 use crate::config::Signing;
 use crate::hsm;
-use crate::signing::{Parts, Service, Signer};
+use crate::signing::{Examiner, Parts, Service, Signer};
 use crate::store::backend::BoxFuture;
 use crate::store::{Memory, Store};
 use crate::tls::peer::Peer;
@@ -64,6 +65,7 @@ impl World {
             signer: Arc::clone(&signer) as Arc<dyn Signer>,
             operators,
             clock: Arc::clone(&clock) as Arc<dyn Clock>,
+            examiner: Examiner::start().unwrap(),
             signing: Signing {
                 default_algorithm: Algorithm::Sha1,
                 masters: settings.into_iter().collect(),
