@@ -6,6 +6,7 @@
 //! sockets and starts the HSM workers; it does not wait for an HSM, since what is stored is served
 //! without one. [`Server::run`] serves until it is told to stop.
 
+mod inbox;
 mod listener;
 mod readiness;
 pub mod request;
@@ -27,6 +28,7 @@ use tokio_util::task::TaskTracker;
 use self::listener::{Listener, Stop};
 use self::readiness::Sources;
 use crate::api::{self, health};
+use crate::audit::Inbox;
 use crate::authorize::{OperatorsCa, OperatorsCaError};
 use crate::clock::{Clock, SystemClock};
 use crate::config::{Config, Limits};
@@ -104,6 +106,7 @@ pub struct Server {
     addresses: Addresses,
     drain_timeout: Duration,
     metrics: Option<PrometheusHandle>,
+    inbox: Inbox,
 }
 
 impl Server {
@@ -169,6 +172,7 @@ impl Server {
             readiness,
             drain_timeout: config.limits.drain_timeout,
             metrics: options.metrics,
+            inbox: Inbox::new(&config.state_dir),
         })
     }
 
@@ -205,6 +209,8 @@ impl Server {
             Arc::clone(&self.readiness),
         );
         tasks.spawn(background.clone().run_until_cancelled_owned(registered));
+        let (inbox, store) = (self.inbox, self.store.clone());
+        tasks.spawn(inbox::collect(inbox, store, background.clone()));
         if let Some(metrics) = self.metrics {
             tasks.spawn(upkeep(metrics, background));
         }

@@ -10,6 +10,7 @@ mod decide;
 mod error;
 mod examiner;
 mod flight;
+mod refusals;
 
 use std::fmt;
 use std::sync::Arc;
@@ -27,13 +28,15 @@ use crate::config::Signing;
 use crate::hsm;
 use crate::key_policy;
 use crate::store::backend::BoxFuture;
-use crate::store::{Actor, Presented, State, Status, Store};
+use crate::store::{Actor, Presented, State, Status, Store, StoredSignature};
+use crate::telemetry::Chain;
 use crate::tls::peer::Peer;
 
 pub use answer::{Answer, Ready};
 pub use error::{DecisionError, Error, FlightError};
 pub use examiner::Examiner;
 use examiner::Unexamined;
+use refusals::Refusals;
 
 /// Where signatures come from.
 ///
@@ -73,6 +76,7 @@ pub struct Parts {
 pub struct Service {
     parts: Parts,
     cache: Cache<Arc<Ready>>,
+    refusals: Refusals,
 }
 
 /// A request for a signature, as the caller made it.
@@ -108,6 +112,7 @@ impl Service {
         Self {
             parts,
             cache: Cache::new(),
+            refusals: Refusals::default(),
         }
     }
 
@@ -130,7 +135,7 @@ impl Service {
             return Err(Error::NotAMaster);
         };
         let (key, is_new) = self.recognise(request)?;
-        self.prove(peer, master, &key, request)?;
+        self.prove(peer, master, &key, request).await?;
         if is_new {
             self.parts.examine(&key).await?;
         }
@@ -174,12 +179,23 @@ impl Service {
             let stored = state.signature(name.signing_key, name.algorithm, name.key);
             (name, stored.cloned().ok_or(Error::NotSigned)?)
         };
+        self.note_reader(peer, &stored).await?;
         if let Some(ready) = self.cache.get(&name).await {
             return Ok(ready);
         }
         let ready = Arc::new(Ready::stored(stored));
         self.cache.insert(name, Arc::clone(&ready)).await;
         Ok(ready)
+    }
+
+    /// Takes note of everybody who gets a signature for the first time. The master that it was made
+    /// for is named by the record of the signature itself.
+    async fn note_reader(&self, peer: &Peer, stored: &Arc<StoredSignature>) -> Result<(), Error> {
+        if matches!(&peer.identity, Identity::Master(id) if *id == stored.master) {
+            return Ok(());
+        }
+        let noted = self.parts.store.serve(&actor(peer), stored).await;
+        noted.map_err(Error::Note)
     }
 
     /// How many requests wait for a signature that is being made.
@@ -218,7 +234,7 @@ impl Service {
         }
     }
 
-    fn prove(
+    async fn prove(
         &self,
         peer: &Peer,
         master: &MasterId,
@@ -233,8 +249,19 @@ impl Service {
             master: master.clone(),
             time: request.time,
         };
-        proof.verify(key, &request.proof, self.parts.clock.now())?;
-        Ok(())
+        let now = self.parts.clock.now();
+        let Err(error) = proof.verify(key, &request.proof, now) else {
+            return Ok(());
+        };
+        if let Some(unrecorded) = self.refusals.admit(master, now) {
+            let (store, actor) = (&self.parts.store, actor(peer));
+            let noted = store.refuse_proof(actor, master, key.hash(), error.reason(), unrecorded);
+            if let Err(error) = noted.await {
+                // It is refused all the same.
+                tracing::error!(error = %Chain(&error), "a refused proof was not recorded");
+            }
+        }
+        Err(error.into())
     }
 
     fn permit(&self, peer: &Peer, key: &Arc<PublicKey>) -> Result<Permit, Denied> {
@@ -265,11 +292,7 @@ impl Service {
             Err(Denied::Unknown) => {}
             Err(denied) => return Err(denied.into()),
         }
-        let actor = Actor {
-            identity: peer.identity.to_string(),
-            certificate: Some(peer.certificate),
-        };
-        let presented = self.parts.store.present(master, key, &actor).await;
+        let presented = self.parts.store.present(master, key, &actor(peer)).await;
         let denied = match presented.map_err(Error::Present)? {
             Presented::Accepted => return Ok(self.permit(peer, key).map(Some)?),
             Presented::Pending { .. } => return Ok(None),
@@ -366,6 +389,13 @@ impl Parts {
         let state = self.store.state();
         let stored = state.signing_keys.values().map(|record| &record.key);
         stored.cloned().chain(self.signer.signing_key()).collect()
+    }
+}
+
+fn actor(peer: &Peer) -> Actor {
+    Actor {
+        identity: peer.identity.to_string(),
+        certificate: Some(peer.certificate),
     }
 }
 

@@ -49,6 +49,11 @@ impl From<Error> for Problem {
                     "{detail}; a key's name is SHA-256 over its canonical PEM without final newline"
                 ),
             ),
+            Error::Note(_) => Self::new(
+                Kind::StoreUnavailable,
+                "who reads the signature could not be recorded; repeat the request later",
+            )
+            .caused_by(error),
             Error::Present(_) => Self::new(
                 Kind::StoreUnavailable,
                 "the key could not be recorded; repeat the request later",

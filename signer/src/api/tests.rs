@@ -1,6 +1,7 @@
 //! The API in memory: the real router, service, store and checks; only the token is a key in
 //! software.
 
+mod audit;
 mod by_hand;
 mod decide;
 mod read;
@@ -370,6 +371,7 @@ async fn an_unknown_path_and_method_are_problems_too() {
 fn routes(key: &MasterKey) -> Vec<(Method, String)> {
     let hash = key.public.hash();
     vec![
+        (Method::GET, "/v1/audit".to_owned()),
         (Method::GET, "/v1/masters".to_owned()),
         (Method::GET, "/v1/masters/m1".to_owned()),
         (Method::POST, "/v1/masters/m1/statements".to_owned()),

@@ -32,6 +32,9 @@ pub enum Error {
     /// No HSM ever showed its key to this store.
     #[error("there is no signing key yet")]
     NoSigningKey,
+    /// The store did not take note of who gets the signature.
+    #[error("failed to record who reads the signature")]
+    Note(#[source] store::Error),
     /// Only masters have their keys signed.
     #[error("the client certificate is not a master's")]
     NotAMaster,
