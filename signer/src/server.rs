@@ -32,6 +32,7 @@ use crate::audit::Inbox;
 use crate::authorize::{OperatorsCa, OperatorsCaError};
 use crate::clock::{Clock, SystemClock};
 use crate::config::{Config, Limits};
+use crate::control::{ControlError, Door, Parts as Reach};
 use crate::hsm::latch::LatchKeyError;
 use crate::hsm::{self, LatchKey};
 use crate::signing::{Examiner, Parts, Service};
@@ -103,6 +104,7 @@ pub struct Server {
     readiness: Arc<Sources>,
     api: Listener,
     ops: Listener,
+    door: Door,
     addresses: Addresses,
     drain_timeout: Duration,
     metrics: Option<PrometheusHandle>,
@@ -123,18 +125,7 @@ impl Server {
         make_directory(&config.state_dir)?;
         // The store first: it refuses a directory into which others may write.
         let (backend, store) = open_store(config, &operators, &clock).await?;
-        let latch_key = LatchKey::open(&config.state_dir)?;
-        let context = hsm::Context {
-            executable: options.executable,
-            config: config.path.clone(),
-            store: store.uuid(),
-            signing_key: store.state().active,
-            latch: Arc::new(store.clone()),
-            latch_key,
-            attempts: hsm::Attempts::new(&config.state_dir),
-            force_login: options.force_login,
-        };
-        let pool = hsm::Pool::start(config.hsms.clone(), context);
+        let (pool, door) = start_hsms(config, &options, &store)?;
         let service = Arc::new(Service::new(Parts {
             store: store.clone(),
             signer: Arc::new(pool.clone()),
@@ -166,6 +157,7 @@ impl Server {
                     ..config.limits
                 },
             },
+            door,
             store,
             pool,
             service,
@@ -211,6 +203,7 @@ impl Server {
         tasks.spawn(background.clone().run_until_cancelled_owned(registered));
         let (inbox, store) = (self.inbox, self.store.clone());
         tasks.spawn(inbox::collect(inbox, store, background.clone()));
+        tasks.spawn(self.door.run(background.clone()));
         if let Some(metrics) = self.metrics {
             tasks.spawn(upkeep(metrics, background));
         }
@@ -272,6 +265,9 @@ pub enum ServerError {
         #[source]
         source: io::Error,
     },
+    /// The control socket.
+    #[error("cannot open the control socket")]
+    Control(#[from] ControlError),
     /// The key of the PIN latch.
     #[error(transparent)]
     LatchKey(#[from] LatchKeyError),
@@ -337,6 +333,32 @@ async fn bind(address: SocketAddr) -> Result<TcpListener, ServerError> {
     TcpListener::bind(address)
         .await
         .map_err(|source| ServerError::Bind { address, source })
+}
+
+/// Starts the HSM workers, and opens the door through which root reaches them.
+fn start_hsms(
+    config: &Config,
+    options: &Options,
+    store: &Store,
+) -> Result<(hsm::Pool, Door), ServerError> {
+    let attempts = hsm::Attempts::new(&config.state_dir);
+    let context = hsm::Context {
+        executable: options.executable.clone(),
+        config: config.path.clone(),
+        store: store.uuid(),
+        signing_key: store.state().active,
+        latch: Arc::new(store.clone()),
+        latch_key: LatchKey::open(&config.state_dir)?,
+        attempts: attempts.clone(),
+        force_login: options.force_login,
+    };
+    let pool = hsm::Pool::start(config.hsms.clone(), context);
+    let reach = Reach {
+        pool: pool.clone(),
+        store: store.clone(),
+        attempts,
+    };
+    Ok((pool, Door::open(&config.state_dir, reach)?))
 }
 
 async fn open_store(

@@ -12,6 +12,7 @@ mod fetch;
 mod hsm_commands;
 mod outage;
 mod salt;
+mod unlock;
 mod worker_gate;
 mod workers;
 mod zmtp;
