@@ -19,6 +19,21 @@
 //! when, and whether the one in use is still there.
 #![forbid(unsafe_code)]
 
+#[cfg(feature = "agent")]
+pub mod cli;
+
+#[cfg(feature = "agent")]
+pub mod commands;
+
+#[cfg(feature = "agent")]
+pub mod log;
+
+#[cfg(feature = "agent")]
+pub mod config;
+
+#[cfg(feature = "agent")]
+pub mod pki;
+
 pub mod zmtp;
 
 pub mod wire;
@@ -28,4 +43,13 @@ pub mod verify;
 pub mod failover;
 
 #[cfg(feature = "agent")]
+pub mod grains;
+
+#[cfg(feature = "agent")]
+pub mod jobs;
+
+#[cfg(feature = "agent")]
 pub mod net;
+
+#[cfg(feature = "agent")]
+pub mod agent;

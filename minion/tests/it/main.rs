@@ -14,8 +14,12 @@ mod differential;
 mod failover;
 mod fingerprints;
 #[cfg(feature = "agent")]
+mod hostile;
+#[cfg(feature = "agent")]
 mod net;
 mod parse;
+#[cfg(feature = "agent")]
+mod scripted;
 mod vectors;
 mod wire;
 mod zmtp;
