@@ -181,11 +181,8 @@ pub(super) async fn turns_away_by(scene: Scene, memory: Witness, faults: Vec<Fau
 
     for (number, fault) in faults.iter().enumerate() {
         let said = minion.outcome(number);
-        assert!(
-            said.contains(&fault.says),
-            "{number}: {said:?}, not {:?}",
-            fault.says
-        );
+        let told = said.matches(&fault.says).count();
+        assert_eq!(told, 1, "{number}: {said:?}, not once {:?}", fault.says);
     }
     let log = scene.hostile.log();
     let count = faults.len();
