@@ -2,6 +2,7 @@
 
 pub mod audit;
 pub mod dev;
+pub mod explain;
 pub mod fetch;
 pub mod hsm;
 pub mod hsm_worker;
