@@ -26,6 +26,8 @@ enum Command {
     Pki(commands::pki::Arguments),
     /// List masters' keys and decide about them
     Masters(commands::masters::Arguments),
+    /// Show signing keys, and print one in the form in which minions get it
+    Keys(commands::keys::Arguments),
     /// On a master: fetch its signature and write the file that salt-master serves
     Fetch(commands::fetch::Arguments),
     /// Check any signature, offline
@@ -48,6 +50,7 @@ impl Cli {
             Command::Hsm(arguments) => commands::hsm::run(arguments),
             Command::Pki(arguments) => commands::pki::run(arguments),
             Command::Masters(arguments) => commands::masters::run(arguments),
+            Command::Keys(arguments) => commands::keys::run(arguments),
             Command::Fetch(arguments) => commands::fetch::run(arguments),
             Command::Verify(arguments) => commands::verify::run(arguments),
             Command::HsmWorker(arguments) => commands::hsm_worker::run(arguments),

@@ -67,8 +67,23 @@ pub(super) struct Connection {
 }
 
 impl Connection {
-    /// Reads the files and prepares the client; nothing is sent yet.
+    /// Reads the files of an admin and prepares the client; nothing is sent yet.
     pub(super) fn open(arguments: Options) -> anyhow::Result<Self> {
+        let connection = Self::open_as_anybody(arguments)?;
+        match connection.credentials.identity() {
+            Identity::Operator {
+                role: OperatorRole::Admin,
+                ..
+            } => Ok(connection),
+            other => anyhow::bail!(
+                "the client certificate is {other}, and this needs an admin's; \
+                 `mastersign pki issue admin NAME` makes one"
+            ),
+        }
+    }
+
+    /// The same for what every client may ask.
+    pub(super) fn open_as_anybody(arguments: Options) -> anyhow::Result<Self> {
         let arguments = arguments.complete()?;
         let (Some(url), Some(ca), Some(certificate), Some(key)) = (
             &arguments.url,
@@ -81,16 +96,6 @@ impl Connection {
             );
         };
         let credentials = Credentials::read(ca, certificate, key)?;
-        match credentials.identity() {
-            Identity::Operator {
-                role: OperatorRole::Admin,
-                ..
-            } => {}
-            other => anyhow::bail!(
-                "the client certificate is {other}, and this needs an admin's; \
-                 `mastersign pki issue admin NAME` makes one"
-            ),
-        }
         Ok(Self {
             client: Client::new(url, &credentials)?,
             credentials,
