@@ -18,6 +18,8 @@ mod fingerprints;
 #[cfg(feature = "agent")]
 mod hostile;
 #[cfg(feature = "agent")]
+mod jobs;
+#[cfg(feature = "agent")]
 mod net;
 mod parse;
 #[cfg(feature = "agent")]

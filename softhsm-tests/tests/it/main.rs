@@ -11,6 +11,7 @@ mod concurrency;
 mod fetch;
 mod getting_there;
 mod hsm_commands;
+mod jobs;
 mod outage;
 mod salt;
 mod unlock;
