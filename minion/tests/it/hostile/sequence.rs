@@ -146,6 +146,42 @@ async fn a_return_is_brought_again_after_a_wrong_reply() {
     }
 }
 
+/// What waits for a master's new key is bounded in bytes: the newest of twenty large jobs are run.
+#[tokio::test]
+async fn what_waits_for_a_new_key_is_bounded() {
+    let (scene, minion) = signed_in(Contact::First).await;
+    let gate = scripted_master::Gate::shut();
+    let held = gate.clone();
+    scene.hostile.script(move |exchange| match exchange.auth() {
+        Some(_) => {
+            let reply = exchange.honest();
+            Answer::Steps(vec![Step::Wait(held.clone()), Step::Reply(reply)])
+        }
+        None => Answer::Honest,
+    });
+    scene.hostile.forget_keys();
+    let mut jids = Vec::new();
+    for number in 0..20 {
+        let jid = format!("2026112500000006{number:04}");
+        let job = Job {
+            arg: vec![Value::from(vec![b'x'; 900_000])],
+            ..Job::ping(&jid)
+        };
+        assert_eq!(scene.hostile.publish(job).await, 1);
+        jids.push(jid);
+    }
+    within_reason(scene.hostile.until(|log| log.faults == 1)).await;
+    // The minion has read them all when it answers what comes behind them.
+    scene.hostile.ping_subscribers().await;
+    within_reason(scene.hostile.until(|log| log.pongs == 1)).await;
+    gate.open();
+    let last = jids.last().unwrap().clone();
+    within_reason(scene.hostile.until(|log| log.returned(&last))).await;
+    // Four of them fit into four mebibytes.
+    assert_eq!(minion.jobs.ran(), jids[16..]);
+    stays(&scene, minion).await;
+}
+
 /// A master that never takes a request again, unsigned: the minion asks for new keys, which it
 /// gets, and neither ends nor asks without end.
 #[tokio::test]
