@@ -4,8 +4,10 @@ use super::scene::Contact;
 use super::{pem, publication, resource, sign_in};
 
 macro_rules! rows {
-    ($($row:ident: $attack:path;)*) => {$(
-        mod $row {
+    ($($row:ident: $attack:path;)*) => {
+        const ROWS: &[&str] = &[$(stringify!($row)),*];
+
+        $(mod $row {
             use super::*;
 
             #[tokio::test]
@@ -22,8 +24,8 @@ macro_rules! rows {
             async fn changed_master() {
                 $attack(Contact::Changed).await;
             }
-        }
-    )*};
+        })*
+    };
 }
 
 rows! {
@@ -62,4 +64,19 @@ rows! {
     trickle: resource::trickle;
     reply_late: resource::reply_late;
     two_replies: resource::two_replies;
+}
+
+#[test]
+fn the_matrix_is_the_one_in_the_documentation() {
+    let page = include_str!("../../../../docs/threat-model.md");
+    let (_, matrix) = page.split_once("### The attack matrix").unwrap();
+    let documented = matrix
+        .lines()
+        .filter_map(|line| line.strip_suffix("` |")?.rsplit_once("| `"));
+    let mut documented: Vec<_> = documented.map(|(_, row)| row).collect();
+    let mut rows = ROWS.to_vec();
+    documented.sort_unstable();
+    rows.sort_unstable();
+    assert_eq!(rows, documented);
+    assert_eq!(rows.len(), 33);
 }

@@ -74,6 +74,9 @@ pub(super) async fn other_kind_of_pem(contact: Contact) {
                 set(&mut load, "pub_sig", small_signed.as_str());
                 pack(signed(&pack(load), &keys().small_exponent, Algorithm::Sha1))
             }),
+            shown("is not a public key", |pem| {
+                pem.replace("PUBLIC KEY", &"\u{1b}[2J\n".repeat(50_000))
+            }),
             shown("there is no PEM block", |_| String::new()),
             Fault::load("the key is not text", |load, _| {
                 set(load, "pub_key", &[0xff_u8, 0xfe][..]);
