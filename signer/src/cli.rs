@@ -34,6 +34,12 @@ enum Command {
     Keys(commands::keys::Arguments),
     /// On a master: fetch its signature and write the file that salt-master serves
     Fetch(commands::fetch::Arguments),
+    /// On a master: keep its signature fresh, and tell Salt to serve it
+    Watch(commands::watch::Arguments),
+    /// On a master: write a request for a signer without a network
+    Request(commands::request::Arguments),
+    /// On a signer without a network: sign the key of one request
+    Sign(commands::sign::Arguments),
     /// Check any signature, offline
     Verify(commands::verify::Arguments),
     /// The process that talks to one HSM; started by `serve`
@@ -74,6 +80,9 @@ impl Cli {
             Command::Explain(arguments) => commands::explain::run(arguments),
             Command::Keys(arguments) => commands::keys::run(arguments),
             Command::Fetch(arguments) => commands::fetch::run(arguments),
+            Command::Watch(arguments) => commands::watch::run(arguments),
+            Command::Request(arguments) => commands::request::run(arguments),
+            Command::Sign(arguments) => commands::sign::run(&arguments),
             Command::Verify(arguments) => commands::verify::run(arguments),
             Command::HsmWorker(arguments) => commands::hsm_worker::run(arguments),
         }

@@ -11,5 +11,8 @@ pub mod keys;
 pub(crate) mod local;
 pub mod masters;
 pub mod pki;
+pub mod request;
 pub mod serve;
+pub mod sign;
 pub mod verify;
+pub mod watch;

@@ -6,12 +6,12 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
-use openssl::pkey::PKey;
+use openssl::pkey::{PKey, Private};
 use openssl::rsa::Rsa;
 use tempfile::TempDir;
 
 use super::{Version, common_config, free_address};
-use crate::process::{Process, run};
+use crate::process::{Process, attempt, run};
 
 /// A master's files before it is started: configuration and key pair.
 #[derive(Debug)]
@@ -59,6 +59,41 @@ impl Installation {
             PKey::from_rsa(key)?.public_key_to_pem()?,
         )?;
         Ok(installation)
+    }
+
+    /// Takes the settings for a signature file out again: a master as it is before.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the configuration can't be read or written.
+    pub fn without_signature(&self) -> Result<()> {
+        let path = self.config_dir().join("master");
+        let text = fs::read_to_string(&path)?;
+        let kept = text
+            .lines()
+            .filter(|line| !line.contains("pubkey"))
+            .map(|line| format!("{line}\n"));
+        Ok(fs::write(path, kept.collect::<String>())?)
+    }
+
+    /// Makes a stock master of it, which signs each sign-in by itself with this key.
+    ///
+    /// # Errors
+    ///
+    /// Fails if a file can't be written.
+    pub fn with_signing_key(&self, key: &Rsa<Private>) -> Result<()> {
+        self.without_signature()?;
+        let path = self.config_dir().join("master");
+        let mut text = fs::read_to_string(&path)?;
+        text.push_str("master_sign_pubkey: True\n");
+        fs::write(path, text)?;
+        let pem = self.pki_dir().join("master_sign.pem");
+        fs::write(&pem, key.private_key_to_pem()?)?;
+        fs::set_permissions(&pem, fs::Permissions::from_mode(0o400))?;
+        Ok(fs::write(
+            self.pki_dir().join("master_sign.pub"),
+            key.public_key_to_pem()?,
+        )?)
     }
 
     /// What `-c` gets: the directory of the file `master`.
@@ -138,6 +173,40 @@ impl Master {
     /// Kills it, as a power cut would; its files stay.
     pub fn kill(&mut self) {
         self.process.kill();
+    }
+
+    /// Ends it and starts it again with the files that it has then.
+    ///
+    /// # Errors
+    ///
+    /// As [`Installation::start`].
+    pub fn restart(self) -> Result<Self> {
+        let Self {
+            mut process,
+            installation,
+        } = self;
+        process.kill();
+        installation.start()
+    }
+
+    /// Whether this minion answers `test.ping`.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the `salt` command does not say.
+    pub fn hears_from(&self, minion: &str) -> Result<bool> {
+        let mut command = self.installation.version.command("salt")?;
+        let (_, answer, complaint) =
+            attempt(command.arg("-c").arg(self.installation.config_dir()).args([
+                "--out=json",
+                "--static",
+                "--timeout=15",
+                minion,
+                "test.ping",
+            ]))?;
+        let answer: serde_json::Value = serde_json::from_str(&answer)
+            .with_context(|| format!("salt answered {answer:?} and {complaint:?}"))?;
+        Ok(answer.get(minion).and_then(serde_json::Value::as_bool) == Some(true))
     }
 
     /// Asks every minion for `test.ping` with the `salt` command and gives what was answered, as
