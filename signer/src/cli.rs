@@ -20,6 +20,8 @@ enum Command {
     Dev(commands::dev::Arguments),
     /// Run the signing service
     Serve(commands::serve::Arguments),
+    /// Look at everything from here, and say what to do about what is wrong
+    Doctor(commands::doctor::Arguments),
     /// Make, list and test signing keys in an HSM
     Hsm(commands::hsm::Arguments),
     /// Make and inspect the certificates of masters, operators and the service
@@ -74,6 +76,7 @@ impl Cli {
             Command::Audit(arguments) => commands::audit::run(arguments),
             Command::Dev(arguments) => commands::dev::run(arguments),
             Command::Serve(arguments) => commands::serve::run(arguments),
+            Command::Doctor(arguments) => commands::doctor::run(arguments),
             Command::Hsm(arguments) => commands::hsm::run(arguments),
             Command::Pki(arguments) => commands::pki::run(arguments),
             Command::Masters(arguments) => commands::masters::run(arguments),

@@ -3,6 +3,7 @@
 pub mod audit;
 mod connection;
 pub mod dev;
+pub mod doctor;
 pub mod explain;
 pub mod fetch;
 pub mod hsm;

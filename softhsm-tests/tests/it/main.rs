@@ -8,6 +8,7 @@
 
 mod acceptance;
 mod concurrency;
+mod doctor;
 mod fetch;
 mod getting_there;
 mod hsm_commands;
