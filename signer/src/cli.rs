@@ -44,6 +44,10 @@ enum Command {
     Sign(commands::sign::Arguments),
     /// Check any signature, offline
     Verify(commands::verify::Arguments),
+    /// Print the completions for a shell
+    Completions(commands::completions::Arguments),
+    /// Write the man pages
+    Man(commands::man::Arguments),
     /// The process that talks to one HSM; started by `serve`
     #[command(hide = true)]
     HsmWorker(commands::hsm_worker::Arguments),
@@ -87,6 +91,10 @@ impl Cli {
             Command::Request(arguments) => commands::request::run(arguments),
             Command::Sign(arguments) => commands::sign::run(&arguments),
             Command::Verify(arguments) => commands::verify::run(arguments),
+            Command::Completions(arguments) => {
+                commands::completions::run(&arguments, &mut Self::command())
+            }
+            Command::Man(arguments) => commands::man::run(&arguments, Self::command()),
             Command::HsmWorker(arguments) => commands::hsm_worker::run(arguments),
         }
     }

@@ -1,6 +1,7 @@
 //! One module per command; each parses nothing but its own arguments and returns its exit code.
 
 pub mod audit;
+pub mod completions;
 mod connection;
 pub mod dev;
 pub mod doctor;
@@ -10,6 +11,7 @@ pub mod hsm;
 pub mod hsm_worker;
 pub mod keys;
 pub(crate) mod local;
+pub mod man;
 pub mod masters;
 pub mod pki;
 pub mod request;
