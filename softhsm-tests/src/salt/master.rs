@@ -186,6 +186,7 @@ impl Master {
             installation,
         } = self;
         process.kill();
+        super::forget_process(installation.config_dir());
         installation.start()
     }
 

@@ -13,6 +13,7 @@ mod fetch;
 mod getting_there;
 mod hsm_commands;
 mod jobs;
+mod moving;
 mod offline;
 mod outage;
 mod salt;
