@@ -74,8 +74,10 @@ fn free_address() -> Result<Ipv4Addr> {
 /// Removes what a killed daemon left: Salt takes the zombie of its process for a running one, and
 /// does not start.
 fn forget_process(directory: &Path) {
-    // It ended before it wrote one, or took it away itself.
-    let _ = std::fs::remove_file(directory.join("salt.pid"));
+    for name in ["salt.pid", "process_responsibility_salt.pid"] {
+        // It ended before it wrote one, or took it away itself.
+        let _ = std::fs::remove_file(directory.join(name));
+    }
 }
 
 /// The lines that every Salt daemon needs to leave the machine's own Salt alone.

@@ -1,5 +1,6 @@
-//! docs/migration.md on real Salt and in the middle of the move: from Salt's own signing to the token,
-//! without a hand on a minion. Each step is taken with the command that the page names.
+//! The two ways to get here, on real Salt and in the middle of the move: docs/rollout.md, from a fleet
+//! without signing, and docs/migration.md, from Salt's own signing. Each step is taken with the
+//! command that the page names, and who is cut off by it is what the page says.
 
 use std::fs;
 use std::net::Ipv4Addr;
@@ -19,6 +20,16 @@ use softhsm_tests::service::{Service, Site};
 use softhsm_tests::token::Token;
 
 #[test]
+fn a_fleet_without_signing_is_rolled_out_and_back_on_3006() {
+    roll_out(Version::V3006);
+}
+
+#[test]
+fn a_fleet_without_signing_is_rolled_out_and_back_on_3008() {
+    roll_out(Version::V3008);
+}
+
+#[test]
 fn a_fleet_with_salts_own_signing_moves_without_a_hand_on_a_minion_on_3006() {
     migrate(Version::V3006);
 }
@@ -26,6 +37,80 @@ fn a_fleet_with_salts_own_signing_moves_without_a_hand_on_a_minion_on_3006() {
 #[test]
 fn a_fleet_with_salts_own_signing_moves_without_a_hand_on_a_minion_on_3008() {
     migrate(Version::V3008);
+}
+
+fn roll_out(version: Version) {
+    let _turn = Turn::take().unwrap();
+    let site = Site::create().unwrap();
+    let service = site.serve().unwrap();
+    service.log().wait_for("ready to sign").unwrap();
+    let installation = Installation::create(version, "alpha").unwrap();
+    installation.without_signature().unwrap();
+    fs::create_dir(installation.config_dir().join("master.d")).unwrap();
+    let master = installation.start().unwrap();
+    let masters = [master.address()];
+    let trusted = fs::read_to_string(site.token().public_key_file()).unwrap();
+    let config = |id| config(version, id, &masters, &trusted);
+    let early = Minion::start_unready(config("early")).unwrap();
+    let late = Minion::start_unready(config("late")).unwrap();
+    for (minion, id) in [(&early, "early"), (&late, "late")] {
+        minion.log().wait_for(READY).unwrap();
+        assert!(master.hears_from(id).unwrap(), "before the move: {id}");
+    }
+
+    // Steps 1 and 2: the signature is made, Salt is not told; nobody is cut off.
+    sign(&site, &service, master.installation(), "alpha");
+    let master = master.restart().unwrap();
+    for (minion, id) in [(&early, "early"), (&late, "late")] {
+        eventually(&master, id);
+        assert_eq!(minion.log().count(NOT_ENABLED), 0);
+    }
+
+    // A minion that verifies before the master signs is cut off: that is why it is not restarted.
+    let early = early.make_ready(config("early")).unwrap();
+    early.log().wait_for(NOT_SENT).unwrap();
+    assert!(!master.hears_from("early").unwrap());
+    assert!(master.hears_from("late").unwrap());
+
+    // Step 4, the switch: the ready ones come back, the others are cut off.
+    run(&watch(
+        &site,
+        &service,
+        master.installation(),
+        "alpha",
+        &["--once", "--drop-in"],
+    ))
+    .unwrap();
+    let master = master.restart().unwrap();
+    early.log().wait_for(VERIFIED).unwrap();
+    early.log().wait_for(READY).unwrap();
+    eventually(&master, "early");
+    late.log().wait_for(NOT_ENABLED).unwrap();
+    assert!(!master.hears_from("late").unwrap());
+
+    // Step 5: a late one is made ready, and comes back.
+    let late = late.make_ready(config("late")).unwrap();
+    late.log().wait_for(VERIFIED).unwrap();
+    late.log().wait_for(READY).unwrap();
+    eventually(&master, "late");
+
+    // Back: the same the other way round.
+    let mark = early.log().len();
+    run(&watch(
+        &site,
+        &service,
+        master.installation(),
+        "alpha",
+        &["--undo"],
+    ))
+    .unwrap();
+    let master = master.restart().unwrap();
+    // A running minion of 3006 signs in again at the first publication that it cannot read.
+    assert!(!master.hears_from("early").unwrap());
+    early.log().wait_for_after(mark, NOT_SENT).unwrap();
+    let early = early.make_unready(config("early")).unwrap();
+    early.log().wait_for(READY).unwrap();
+    eventually(&master, "early");
 }
 
 fn migrate(version: Version) {
@@ -194,3 +279,7 @@ fn eventually(master: &Master, minion: &str) {
 const ATTEMPTS: usize = 6;
 const READY: &str = "Minion is ready to receive requests!";
 const VERIFIED: &str = "Successfully verified signature of master public key";
+/// What a minion says that does not verify, to a master that signs.
+const NOT_ENABLED: &str = "verification is not enabled on the minion";
+/// What a minion says that verifies, to a master that does not sign.
+const NOT_SENT: &str = "The master did not send its public-key signature";
