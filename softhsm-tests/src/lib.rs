@@ -10,7 +10,7 @@
 //! - [`salt`]: real masters and minions, of three Salt versions
 //! - [`search`]: is there a private key in what was written?
 //! - [`process`]: child processes that cannot outlive the test, and their output as events
-//! - [`binaries`]: the programs under test
+//! - [`binaries`]: the programs under test; [`measure`]: what a benchmark counts with
 //!
 //! `make test` runs everything. One test, for example:
 //!
@@ -27,6 +27,7 @@
 
 pub mod binaries;
 pub mod counts;
+pub mod measure;
 pub mod people;
 pub mod pki;
 pub mod pool;
