@@ -25,7 +25,7 @@ lint: ## Formatting, clippy and documentation, with no warning left
 fmt: ## Format the code
 	cargo fmt --all
 
-bench: ## Measure on a real token, as ratios against a plain loop (optimised build)
+bench: ## Measure on a real token, as ratios against plain loops in the same run (optimised build)
 	@$(SETUP)/packages.sh test
 	cargo bench --package softhsm-tests --bench '*'
 
