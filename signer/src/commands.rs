@@ -8,6 +8,7 @@ pub mod hsm;
 pub mod hsm_worker;
 pub(crate) mod local;
 pub mod masters;
+pub mod openapi;
 pub mod pki;
 pub mod serve;
 pub mod verify;
