@@ -60,7 +60,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         Output::Json => terminal::say(report::document(config.id.as_str(), &verdicts))?,
     }
     if let Some(path) = &arguments.textfile {
-        let now = time::OffsetDateTime::now_utc().unix_timestamp();
+        let now = jiff::Timestamp::now().as_second();
         textfile::write(path, &textfile::content(&verdicts, now))?;
     }
     Ok(ExitCode::from(report::code(&verdicts)))

@@ -40,7 +40,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let running = status.pid.is_some_and(is_running);
     match arguments.output {
         Output::Text => {
-            let now = time::OffsetDateTime::now_utc().unix_timestamp();
+            let now = jiff::Timestamp::now().as_second();
             for line in lines(&status, running, now) {
                 terminal::say(line)?;
             }

@@ -10,6 +10,8 @@
 )]
 
 mod clean_key;
+#[cfg(feature = "agent")]
+mod commands;
 mod differential;
 mod failover;
 mod fingerprints;
