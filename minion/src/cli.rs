@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::commands::run;
+use crate::commands::{check, masters, run, verify};
 use crate::config::{self, Config, Overrides};
 use crate::log;
 
@@ -19,8 +19,14 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Say of each master whether it verifies, with this minion's own key; writes nothing
+    Check(check::Arguments),
+    /// Show what the running minion is doing with each master
+    Masters(masters::Arguments),
     /// Sign in to a master, answer its jobs, and find another when it is lost
     Run(run::Arguments),
+    /// Check a signature file offline
+    Verify(verify::Arguments),
 }
 
 impl Cli {
@@ -31,7 +37,10 @@ impl Cli {
     /// Fails if the command could not begin; what it found out is its exit code.
     pub fn run(self) -> anyhow::Result<ExitCode> {
         match self.command {
+            Command::Check(arguments) => check::run(&arguments),
+            Command::Masters(arguments) => masters::run(&arguments),
             Command::Run(arguments) => run::run(&arguments),
+            Command::Verify(arguments) => verify::run(&arguments),
         }
     }
 }

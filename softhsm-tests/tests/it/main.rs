@@ -12,6 +12,7 @@ mod fetch;
 mod getting_there;
 mod hsm_commands;
 mod jobs;
+mod minion_config;
 mod outage;
 mod salt;
 mod unlock;
