@@ -19,6 +19,21 @@
 //! when, and whether the one in use is still there.
 #![forbid(unsafe_code)]
 
+#[cfg(feature = "agent")]
+pub mod cli;
+
+#[cfg(feature = "agent")]
+pub mod commands;
+
+#[cfg(feature = "agent")]
+pub mod log;
+
+#[cfg(feature = "agent")]
+pub mod config;
+
+#[cfg(feature = "agent")]
+pub mod pki;
+
 pub mod zmtp;
 
 pub mod wire;
@@ -35,3 +50,6 @@ pub mod jobs;
 
 #[cfg(feature = "agent")]
 pub mod net;
+
+#[cfg(feature = "agent")]
+pub mod agent;

@@ -4,6 +4,7 @@
 //! so a new route cannot forget to ask. Extractors find, decide and refuse; what is left of a
 //! handler is one sentence.
 
+mod audit;
 mod extract;
 pub mod health;
 mod keys;
@@ -27,6 +28,7 @@ use problem::{Kind, Problem};
 /// Builds the router; the server puts a [`Peer`] into the extensions of every request.
 pub fn router(service: Arc<Service>) -> Router {
     Router::new()
+        .route("/v1/audit", get(audit::index))
         .route("/v1/masters", get(masters::index))
         .route("/v1/masters/{id}", get(masters::show))
         .route("/v1/masters/{id}/statements", post(masters::decide))

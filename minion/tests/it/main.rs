@@ -14,10 +14,14 @@ mod differential;
 mod failover;
 mod fingerprints;
 #[cfg(feature = "agent")]
+mod hostile;
+#[cfg(feature = "agent")]
 mod jobs;
 #[cfg(feature = "agent")]
 mod net;
 mod parse;
+#[cfg(feature = "agent")]
+mod scripted;
 mod vectors;
 mod wire;
 mod zmtp;

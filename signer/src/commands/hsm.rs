@@ -4,7 +4,8 @@
 //! So each of these commands starts itself once more, as a child with exactly the environment that
 //! the service would give to a worker: what works here works there, and what `SOFTHSM2_CONF` says
 //! in the operator's shell deceives nobody. The child has the same arguments; PINs are read by the
-//! parent and reach it through a pipe.
+//! parent and reach it through a pipe. `unlatch` and `unlock` load no module: they talk to the
+//! service.
 
 mod attributes;
 mod backup;
@@ -16,6 +17,7 @@ mod section;
 mod target;
 mod test;
 mod unlatch;
+mod unlock;
 
 use std::process::ExitCode;
 
@@ -46,8 +48,10 @@ enum Command {
     List(list::Arguments),
     /// Check that a configured key can sign: everything that the service checks when it starts
     Test(test::Arguments),
-    /// Let a stopped service present a PIN again that it had stopped presenting
+    /// Let the service present a PIN again that it had stopped presenting
     Unlatch(unlatch::Arguments),
+    /// Hand a PIN over to the running service, as root on its machine
+    Unlock(unlock::Arguments),
 }
 
 /// How answers are printed.
@@ -79,6 +83,7 @@ pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
             Command::List(arguments) => list::inside(&arguments, &secrets, output),
             Command::Test(arguments) => test::inside(&arguments, &secrets, output),
             Command::Unlatch(arguments) => unlatch::run(&arguments, output),
+            Command::Unlock(arguments) => unlock::run(&arguments, output),
         };
     }
     match command {
@@ -86,6 +91,7 @@ pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::List(arguments) => list::outside(&arguments),
         Command::Test(arguments) => test::outside(&arguments),
         Command::Unlatch(arguments) => unlatch::run(&arguments, output),
+        Command::Unlock(arguments) => unlock::run(&arguments, output),
     }
 }
 

@@ -4,7 +4,7 @@
 //! there on purpose: no `-A`, no `-y`, no patterns. An accepted master may speak for the whole
 //! fleet, so an operator names one key.
 
-mod connection;
+pub(in crate::commands) mod connection;
 mod decide;
 mod fingerprint;
 mod listing;

@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use crate::config::ConfigArgument;
 use crate::pki::Existing;
 
 /// The arguments of `mastersign pki`.
@@ -16,6 +17,9 @@ use crate::pki::Existing;
 pub struct Arguments {
     #[command(subcommand)]
     command: Command,
+    /// Whose audit log gets a note of what is made here, if the file exists
+    #[command(flatten)]
+    config: ConfigArgument,
 }
 
 #[derive(Debug, clap::Subcommand)]

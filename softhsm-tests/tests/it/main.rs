@@ -13,6 +13,7 @@ mod hsm_commands;
 mod jobs;
 mod outage;
 mod salt;
+mod unlock;
 mod worker_gate;
 mod workers;
 mod zmtp;

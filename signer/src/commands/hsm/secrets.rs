@@ -109,7 +109,8 @@ pub(super) fn check_form(pin: &SecretString, target: &Target) -> anyhow::Result<
     Ok(())
 }
 
-fn ask(what: &str) -> anyhow::Result<SecretString> {
+/// Asks a person at the terminal.
+pub(super) fn ask(what: &str) -> anyhow::Result<SecretString> {
     if !io::stdin().is_terminal() {
         bail!("there is no terminal to ask for the {what}; name a file that holds it");
     }
