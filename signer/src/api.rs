@@ -22,6 +22,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post, put};
 
 use crate::signing::Service;
+use crate::tls::Lapsed;
 use crate::tls::peer::Peer;
 use problem::{Kind, Problem};
 
@@ -50,6 +51,13 @@ async fn identified(request: Request, next: Next) -> Response {
     if request.extensions().get::<Peer>().is_none() {
         let detail = "the connection has no client certificate";
         return Problem::new(Kind::Forbidden, detail).into_response();
+    }
+    if let Some(lapsed) = request.extensions().get::<Lapsed>() {
+        let problem = Problem::new(
+            Kind::CertificateRefused,
+            format!("{lapsed}; an operator issues another one, and this connection ends"),
+        );
+        return problem.into_response();
     }
     next.run(request).await
 }

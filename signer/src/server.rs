@@ -9,8 +9,10 @@
 mod inbox;
 mod listener;
 mod readiness;
+mod reload;
 pub mod request;
 mod signer;
+mod supervision;
 
 use std::future::Future;
 use std::io;
@@ -20,6 +22,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use axum::Router;
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -37,7 +40,7 @@ use crate::hsm::latch::LatchKeyError;
 use crate::hsm::{self, LatchKey};
 use crate::signing::{Examiner, Parts, Service};
 use crate::store::{Backend, OpenError, Sqlite, SqliteError, Store};
-use crate::tls::{self, ServerTls, TlsError};
+use crate::tls::{self, Live, ServerTls, TlsError};
 
 /// What a start needs besides the configuration.
 #[derive(Clone, Debug)]
@@ -109,6 +112,7 @@ pub struct Server {
     drain_timeout: Duration,
     metrics: Option<PrometheusHandle>,
     inbox: Inbox,
+    live: Arc<Live>,
 }
 
 impl Server {
@@ -134,29 +138,26 @@ impl Server {
             examiner: Examiner::start().map_err(ServerError::Thread)?,
             signing: config.signing.clone(),
         }));
-        let readiness = Sources::new(pool.clone(), store.clone(), backend, tls.not_after);
+        let live = Arc::new(Live::new(config.tls.clone(), tls));
+        let readiness = Sources::new(pool.clone(), store.clone(), backend, Arc::clone(&live));
         let readiness = Arc::new(readiness);
         let watched = Arc::clone(&readiness) as Arc<dyn health::Sources>;
         Ok(Self {
             addresses: sockets.addresses,
             api: Listener {
                 socket: sockets.api,
-                tls: Some(tls.config),
+                tls: Some(Arc::clone(&live)),
                 router: request::layered(
                     api::router(Arc::clone(&service)),
                     config.limits.request_timeout,
                 ),
                 limits: config.limits,
             },
-            ops: Listener {
-                socket: sockets.ops,
-                tls: None,
-                router: health::router(watched, options.metrics.clone()),
-                limits: Limits {
-                    connections: OPS_CONNECTIONS,
-                    ..config.limits
-                },
-            },
+            ops: operations(
+                sockets.ops,
+                health::router(watched, options.metrics.clone()),
+                config.limits,
+            ),
             door,
             store,
             pool,
@@ -165,6 +166,7 @@ impl Server {
             drain_timeout: config.limits.drain_timeout,
             metrics: options.metrics,
             inbox: Inbox::new(&config.state_dir),
+            live,
         })
     }
 
@@ -201,17 +203,20 @@ impl Server {
             Arc::clone(&self.readiness),
         );
         tasks.spawn(background.clone().run_until_cancelled_owned(registered));
+        tasks.spawn(reload::follow(self.live, background.clone()));
         let (inbox, store) = (self.inbox, self.store.clone());
         tasks.spawn(inbox::collect(inbox, store, background.clone()));
         tasks.spawn(self.door.run(background.clone()));
         if let Some(metrics) = self.metrics {
             tasks.spawn(upkeep(metrics, background));
         }
+        tasks.spawn(supervision::report(self.pool.clone(), ops.drain.clone()));
         tasks.close();
         tracing::info!(api = %self.addresses.api, ops = %self.addresses.ops, "serving");
         shutdown.await;
 
         tracing::info!("stopping; what is in flight is finished first");
+        supervision::stopping();
         self.readiness.drain();
         api.drain.cancel();
         let end = (Instant::now() + self.drain_timeout).into();
@@ -326,6 +331,19 @@ impl Sockets {
             ops,
             addresses,
         })
+    }
+}
+
+/// The listener of health and metrics.
+const fn operations(socket: TcpListener, router: Router, limits: Limits) -> Listener {
+    Listener {
+        socket,
+        tls: None,
+        router,
+        limits: Limits {
+            connections: OPS_CONNECTIONS,
+            ..limits
+        },
     }
 }
 

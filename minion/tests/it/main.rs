@@ -9,6 +9,8 @@
     reason = "a test may panic"
 )]
 
+#[cfg(feature = "agent")]
+mod agent;
 mod clean_key;
 mod differential;
 mod failover;

@@ -9,6 +9,7 @@
 mod acceptance;
 mod concurrency;
 mod fetch;
+mod getting_there;
 mod hsm_commands;
 mod jobs;
 mod outage;
