@@ -6,6 +6,8 @@
 
 mod fingerprint;
 mod key;
+#[cfg(test)]
+mod known_answers;
 mod signature;
 
 pub use fingerprint::{BadFingerprint, Fingerprint};
