@@ -43,7 +43,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let config = arguments.config.load(&Overrides::from(&arguments.log))?;
     account::prepare(&config)?;
     log::start(&config.log)?;
-    account::enter(config.user.as_deref())?;
+    account::enter(&config)?;
     tell(&config);
     let setup = setup(&config)?;
     let agent = Agent::new(setup)?;

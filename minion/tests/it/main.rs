@@ -23,6 +23,8 @@ mod jobs;
 mod net;
 mod parse;
 #[cfg(feature = "agent")]
+mod run;
+#[cfg(feature = "agent")]
 mod scripted;
 mod vectors;
 mod wire;

@@ -66,10 +66,6 @@ impl Capture {
         hex::decode(text.trim()).unwrap()
     }
 
-    pub(crate) fn frame_or_none(&self, name: &str) -> Option<Vec<u8>> {
-        self.has(name).then(|| self.frame(name))
-    }
-
     pub(crate) fn has(&self, name: &str) -> bool {
         self.folder.join(format!("{name}.hex")).exists()
     }
