@@ -168,6 +168,22 @@ async fn a_healthy_master_is_kept_through_many_probes() {
 }
 
 #[tokio::test]
+async fn a_master_whose_key_is_revoked_is_left_while_it_is_in_use() {
+    let fleet = Fleet::new(2).await;
+    let store = fleet.store();
+    let mut minion = fleet
+        .minion_of(&store, &[0, 1], |setup| {
+            setup.revocation_interval = Duration::from_millis(20);
+        })
+        .await;
+    store.revoke(fleet[0].key().public().hash());
+    minion.is_on(1).await;
+    assert_eq!(minion.state(0), MasterState::Lost);
+    assert_eq!(minion.end().await, Ended::Stopped);
+    fleet[0].read(|log| assert_eq!(log.sign_ins.len(), 1));
+}
+
+#[tokio::test]
 async fn a_silent_first_master_does_not_cost_the_whole_timeout() {
     let fleet = Fleet::new(2).await;
     fleet[0].set_running(false);
