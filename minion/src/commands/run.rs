@@ -46,7 +46,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     if let Some(Err(error)) = config.keep_id.as_ref().map(KeepId::write) {
         tracing::warn!(target: "minion::config", "Could not cache minion ID: {error}");
     }
-    account::enter(config.user.as_deref())?;
+    account::enter(&config)?;
     tell(&config);
     let setup = setup(&config)?;
     let agent = Agent::new(setup)?;

@@ -57,7 +57,7 @@ pub enum PkiError {
     NoIdentity(PathBuf),
     /// No key that could vouch for a master.
     #[error(
-        "Verification public key {} does not exist. Please copy it from your master to the minions pki directory",
+        "Verification public key {} does not exist. You need to copy it from the master to the minions pki directory",
         .0.display()
     )]
     NoSigningKey(PathBuf),

@@ -6,8 +6,10 @@
 //! it in the minion's list stands a good master, to which the minion must get away, or return.
 
 mod cells;
+mod disk;
 mod keys;
 mod minion;
+mod pem;
 mod publication;
 mod resource;
 mod rules;

@@ -9,6 +9,8 @@
     reason = "a test may panic"
 )]
 
+#[cfg(feature = "agent")]
+mod agent;
 mod clean_key;
 #[cfg(feature = "agent")]
 mod commands;
@@ -18,8 +20,12 @@ mod fingerprints;
 #[cfg(feature = "agent")]
 mod hostile;
 #[cfg(feature = "agent")]
+mod jobs;
+#[cfg(feature = "agent")]
 mod net;
 mod parse;
+#[cfg(feature = "agent")]
+mod run;
 #[cfg(feature = "agent")]
 mod scripted;
 mod vectors;

@@ -10,6 +10,7 @@ mod acceptance;
 mod concurrency;
 mod fetch;
 mod hsm_commands;
+mod jobs;
 mod minion_config;
 mod outage;
 mod salt;

@@ -1,7 +1,7 @@
 //! The cells of the matrix by name: a row is a module with a test for each state of contact.
 
 use super::scene::Contact;
-use super::{publication, resource, sign_in};
+use super::{pem, publication, resource, sign_in};
 
 macro_rules! rows {
     ($($row:ident: $attack:path;)*) => {$(
@@ -42,10 +42,10 @@ rows! {
     session_missing: sign_in::session_missing;
     token_wrong: sign_in::token_wrong;
     aes_wrong: sign_in::aes_wrong;
-    preamble_in_pem: sign_in::preamble_in_pem;
-    line_ends_in_pem: sign_in::line_ends_in_pem;
-    other_kind_of_pem: sign_in::other_kind_of_pem;
-    two_pem_blocks: sign_in::two_pem_blocks;
+    preamble_in_pem: pem::preamble_in_pem;
+    line_ends_in_pem: pem::line_ends_in_pem;
+    other_kind_of_pem: pem::other_kind_of_pem;
+    two_pem_blocks: pem::two_pem_blocks;
     reply_of_other_peer: sign_in::reply_of_other_peer;
     full_unsigned: sign_in::full_unsigned;
     map_instead_of_bytes: sign_in::map_instead_of_bytes;

@@ -7,7 +7,11 @@ use std::time::Duration;
 use minion::wire::msgpack::{Value, encode};
 use scripted_master::reply::pack;
 use scripted_master::request::text;
-use scripted_master::{Answer, Exchange, Job, SharedKey, Step};
+use scripted_master::{Answer, Exchange, Job, SharedKey, Step, set};
+
+use minion::verify::Algorithm;
+
+use super::keys::keys;
 
 use super::minion::{Minion, Witness};
 use super::publication::{runs_an_honest_job, signed_in, stays};
@@ -207,6 +211,63 @@ async fn a_late_reply_is_not_the_next_ones() {
     assert_eq!(scene.hostile.read(|log| log.faults), 1);
     assert_eq!(minion.jobs.ran(), [JID.to_owned(), honest]);
     stays(&scene, minion).await;
+}
+
+/// Whoever is at the first master's address gets the minion back only by a whole handshake: that it
+/// answers pings, and that it says it is the master, is nothing.
+#[tokio::test]
+async fn a_failback_needs_a_whole_handshake() {
+    let scene = Scene::new().await;
+    scene.hostile.script(|exchange| match exchange.auth() {
+        Some(_) => {
+            let mut load = exchange.load();
+            let forged = keys()
+                .stranger
+                .pub_sig(Algorithm::Sha1, keys().hostile.public());
+            set(&mut load, "pub_sig", forged.as_str());
+            Answer::reply(pack(exchange.sign(load)))
+        }
+        None => Answer::Honest,
+    });
+    let store = Contact::Known.memory(&scene).into();
+    let mut minion = Minion::start(&store, scene.masters(1), |setup| {
+        setup.failover.master_failback = true;
+        setup.failover.master_failback_interval = Some(Duration::from_millis(200));
+    });
+    assert_eq!(minion.connected().await, GOOD);
+    within_reason(scene.hostile.until(|log| log.faults >= 4)).await;
+    assert_eq!(minion.current().as_deref(), Some(GOOD));
+    let log = scene.good.log();
+    assert_eq!((log.sign_ins.len(), log.subscribed), (1, 1));
+    assert_eq!(minion.decryptions(), Contact::First.decryptions());
+    scene.hostile.script(|_| Answer::Honest);
+    minion.is_on(&hostile_name(0)).await;
+    minion.end().await;
+}
+
+/// A master of the fleet that wants answers from the private key gets them at the pace of the rests
+/// between rounds, which grow.
+#[tokio::test]
+async fn refused_sign_ins_are_not_hurried() {
+    let scene = Scene::new().await;
+    scene.hostile.script(|exchange| {
+        let mut load = exchange.load();
+        set(&mut load, "aes", exchange.encrypt(b"a question"));
+        Answer::reply(pack(exchange.sign(load)))
+    });
+    let mut masters = scene.masters(1);
+    masters.pop();
+    let minion = Minion::start(&Arc::new(Witness::new()), masters, |_| ());
+    within_reason(scene.hostile.until(|log| log.faults >= 4)).await;
+    let at: Vec<_> = scene
+        .hostile
+        .read(|log| log.sign_ins.iter().map(|one| one.at).collect());
+    let waits: Vec<_> = at.windows(2).map(|two| two[1] - two[0]).collect();
+    // Half the wait at least: one second, two, four.
+    for (wait, least) in waits.iter().zip([500, 1_000, 2_000]) {
+        assert!(*wait >= Duration::from_millis(least), "{waits:?}");
+    }
+    minion.end().await;
 }
 
 type Wrong = fn(&str, &SharedKey, &[u8]) -> Vec<u8>;
