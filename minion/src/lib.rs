@@ -37,4 +37,10 @@ pub mod verify;
 pub mod failover;
 
 #[cfg(feature = "agent")]
+pub mod grains;
+
+#[cfg(feature = "agent")]
+pub mod jobs;
+
+#[cfg(feature = "agent")]
 pub mod net;

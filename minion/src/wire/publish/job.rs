@@ -23,6 +23,9 @@ pub struct Publication {
     pub ret: String,
     /// Who asked for it.
     pub user: String,
+    /// The whole map as it came: a function that takes any named argument is handed all of it, and
+    /// a job under way is shown by it.
+    pub load: Value,
 }
 
 /// What to run.
@@ -64,18 +67,19 @@ pub enum Target {
 }
 
 impl Publication {
-    pub(super) fn parse(serial: u64, load: &mut Fields) -> Result<Self, FieldError> {
-        let jid = load
+    pub(super) fn parse(serial: u64, fields: &mut Fields, load: Value) -> Result<Self, FieldError> {
+        let jid = fields
             .text("jid")?
             .parse()
             .map_err(|_| FieldError::Wrong("jid"))?;
         Ok(Self {
             serial,
             jid,
-            function: Function::parse(load)?,
-            target: Target::parse(load)?,
-            ret: text_or_empty(load, "ret")?,
-            user: text_or_empty(load, "user")?,
+            function: Function::parse(fields)?,
+            target: Target::parse(fields)?,
+            ret: text_or_empty(fields, "ret")?,
+            user: text_or_empty(fields, "user")?,
+            load,
         })
     }
 }
