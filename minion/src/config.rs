@@ -5,8 +5,20 @@
 //! not is passed over and listed ([`Config::unknown`]); what would make this minion believe a
 //! master that it need not believe is refused, with the reason.
 
+mod cluster;
 mod error;
+mod file;
+mod grains;
+mod id;
+mod include;
+mod logging;
 mod master;
+mod network;
+mod option;
+mod path;
+mod pattern;
+mod read;
+mod rules;
 
 use std::net::IpAddr;
 use std::num::NonZeroU16;
@@ -14,7 +26,10 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 pub use error::ConfigError;
-pub use master::{Master, MasterName};
+pub use file::FileError;
+pub use master::{Master, MasterError, MasterName};
+
+use option::Options;
 
 use crate::failover;
 use crate::log;
@@ -34,6 +49,8 @@ pub struct Config {
     /// `id`, the content of `minion_id` beside the main file, or what Salt would make of the
     /// host's names.
     pub id: MinionId,
+    /// The id was made from the host's names, and `minion_id_caching` says that it is to be kept.
+    pub keep_id: Option<KeepId>,
     /// `user`: whom the minion should run as.
     pub user: Option<String>,
     /// `pki_dir` below `root_dir`.
@@ -78,8 +95,17 @@ pub struct Config {
     pub warnings: Vec<String>,
 }
 
-/// How connections are made.
+/// A file for `run` to write, so that the id stays what it is when the host's name changes.
 #[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeepId {
+    /// `minion_id` in Salt's directory.
+    pub file: PathBuf,
+    /// The id without `append_domain`, which is added at every start.
+    pub content: String,
+}
+
+/// How connections are made.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Network {
     /// `tcp_keepalive` and its three companions.
     pub keepalive: Keepalive,
@@ -108,6 +134,16 @@ pub struct Reconnect {
     pub randomize: bool,
 }
 
+impl Default for Reconnect {
+    fn default() -> Self {
+        Self {
+            first: Duration::from_secs(1),
+            longest: Duration::from_secs(10),
+            randomize: true,
+        }
+    }
+}
+
 /// How results are sent, and how often.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Returns {
@@ -121,6 +157,18 @@ pub struct Returns {
     pub request_timeout: Duration,
     /// `request_channel_tries`.
     pub request_tries: u32,
+}
+
+impl Default for Returns {
+    fn default() -> Self {
+        Self {
+            retry_timer: Duration::from_secs(5),
+            retry_timer_max: Duration::from_secs(10),
+            retry_tries: 3,
+            request_timeout: Duration::from_secs(60),
+            request_tries: 3,
+        }
+    }
 }
 
 /// What the command line says over the configuration.
@@ -138,12 +186,16 @@ pub struct Overrides {
 
 /// Reads the main file, usually `/etc/salt/minion`, and everything that it includes.
 ///
-/// Nothing is written and no program is run; a host without an `id` has its own name looked up.
+/// Nothing is written and no program is run. A host without an `id` has its own name looked up,
+/// which may ask its name servers.
 ///
 /// # Errors
 ///
 /// Names the file and the option, what was found there and what to write instead.
 pub fn load(path: &Path, overrides: &Overrides) -> Result<Config, ConfigError> {
-    let _ = overrides;
-    Err(ConfigError::Missing(path.to_owned()))
+    let (table, sources) = include::load(path)?;
+    read::read(Options::new(table), sources, path, overrides)
 }
+
+#[cfg(test)]
+mod tests;

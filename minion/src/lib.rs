@@ -20,6 +20,12 @@
 #![forbid(unsafe_code)]
 
 #[cfg(feature = "agent")]
+pub mod cli;
+
+#[cfg(feature = "agent")]
+pub mod commands;
+
+#[cfg(feature = "agent")]
 pub mod log;
 
 #[cfg(feature = "agent")]
@@ -44,3 +50,6 @@ pub mod jobs;
 
 #[cfg(feature = "agent")]
 pub mod net;
+
+#[cfg(feature = "agent")]
+pub mod agent;

@@ -2,10 +2,35 @@
 //!
 //! What an operator puts there is only read; what the minion learns goes into files of its own and
 //! never into Salt's `minion_master.pub`, which the stock tools of the host go on using.
+//!
+//! # Files
+//!
+//! | file | who writes it | what it is |
+//! |---|---|---|
+//! | `minion.pem`, `minion.pub` | this minion or Salt's, once | the minion's key |
+//! | `master_sign.pub` | the operator | the signing key; the name is `master_sign_key_name` |
+//! | `master_sign.d/*.pub` | the operator | more signing keys, each from and until a time |
+//! | `revoked_masters` | the operator | hashes of masters' keys, one a line |
+//! | `masters/HASH.pub` | this minion | the key of a master after a whole handshake |
+//! | `masters/HOST:PORT.endpoint` | this minion | the hash of the key that this master has |
+//! | `masters/HASH.serials` | this minion | how far the publications of this master had come |
+//!
+//! What decides whom the minion believes must not be writable by anybody else, so owner and mode of
+//! the directory and of each such file are checked when it is opened.
+
+mod directory;
+mod error;
+mod identity;
+mod masters;
+mod signing;
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
-use std::time::SystemTime;
+use std::path::Path;
+
+pub use error::PkiError;
+pub use signing::SigningKey;
+
+use directory::Directory;
 
 use crate::config::MasterName;
 use crate::verify::{KeyHash, PublicKey};
@@ -15,30 +40,8 @@ use crate::wire::private_key::PrivateKey;
 /// The open directory.
 #[derive(Debug)]
 pub struct Store {
-    path: PathBuf,
+    directory: Directory,
     sign_key_name: String,
-}
-
-/// A key whose signature makes a master's key believable.
-#[derive(Clone, Debug)]
-pub struct SigningKey {
-    /// The file's name.
-    pub name: String,
-    /// The key.
-    pub key: PublicKey,
-    /// It counts from this moment on.
-    pub not_before: Option<SystemTime>,
-    /// It counts until this moment.
-    pub not_after: Option<SystemTime>,
-}
-
-impl SigningKey {
-    /// Whether it counts now.
-    #[must_use]
-    pub fn is_current(&self, now: SystemTime) -> bool {
-        self.not_before.is_none_or(|begin| begin <= now)
-            && self.not_after.is_none_or(|end| now < end)
-    }
 }
 
 impl Store {
@@ -49,9 +52,19 @@ impl Store {
     /// Says whose directory it is instead, or who may write to it.
     pub fn open(pki_dir: &Path, sign_key_name: &str) -> Result<Self, PkiError> {
         Ok(Self {
-            path: pki_dir.to_owned(),
+            directory: Directory::open(pki_dir)?,
             sign_key_name: sign_key_name.to_owned(),
         })
+    }
+
+    /// Opens `pki_dir`, and makes it with mode 0700 first if there is none.
+    ///
+    /// # Errors
+    ///
+    /// As [`open`](Self::open), and if it cannot be made.
+    pub fn create(pki_dir: &Path, sign_key_name: &str) -> Result<Self, PkiError> {
+        directory::make(pki_dir)?;
+        Self::open(pki_dir, sign_key_name)
     }
 
     /// The minion's key; it is made with `keysize` bits if there is none.
@@ -60,8 +73,7 @@ impl Store {
     ///
     /// Fails if the file cannot be read or made, or others may read it.
     pub fn identity(&self, keysize: u32) -> Result<PrivateKey, PkiError> {
-        let _ = keysize;
-        self.existing_identity()
+        identity::load_or_make(&self.directory, keysize)
     }
 
     /// The minion's key, which must be there: nothing is written.
@@ -70,16 +82,19 @@ impl Store {
     ///
     /// As [`identity`](Self::identity), and [`PkiError::NoIdentity`].
     pub fn existing_identity(&self) -> Result<PrivateKey, PkiError> {
-        Err(PkiError::NoIdentity(self.path.join("minion.pem")))
+        identity::load(&self.directory)?
+            .ok_or_else(|| PkiError::NoIdentity(self.directory.path().join(identity::PRIVATE)))
     }
 
-    /// The keys that may sign a master's key, in the order of their names; `master_sign.pub` first.
+    /// The keys that may sign a master's key, `master_sign.pub` first, also those whose time it is
+    /// not; see [`SigningKey::is_current`].
     ///
     /// # Errors
     ///
-    /// Fails if there is none, or one cannot be read.
+    /// Fails if there is none, or one cannot be read: a key that is passed over in silence is one
+    /// that its operator believes in.
     pub fn signing_keys(&self) -> Result<Vec<SigningKey>, PkiError> {
-        Err(PkiError::NoIdentity(self.path.join(&self.sign_key_name)))
+        signing::load(&self.directory, &self.sign_key_name)
     }
 
     /// Keys of masters that are not to be believed although they were signed.
@@ -88,27 +103,26 @@ impl Store {
     ///
     /// Fails if the file cannot be read: a list that nobody can read revokes nothing.
     pub fn revoked(&self) -> Result<BTreeSet<KeyHash>, PkiError> {
-        Ok(BTreeSet::new())
+        masters::revoked(&self.directory)
     }
 
     /// The key that this master showed at the last complete handshake.
     ///
     /// # Errors
     ///
-    /// Fails if it is there and cannot be read.
+    /// Fails if it is there and cannot be read, or is another than it was.
     pub fn pinned(&self, master: &MasterName) -> Result<Option<PublicKey>, PkiError> {
-        let _ = master;
-        Ok(None)
+        masters::pinned(&self.directory, master)
     }
 
-    /// Keeps the key of a complete handshake; on return it is on the disk.
+    /// Keeps the key of a complete handshake; on return it is on the disk. Nothing is written if it
+    /// is there already.
     ///
     /// # Errors
     ///
     /// Fails if it cannot be written; the old one is then untouched.
     pub fn pin(&self, master: &MasterName, key: &PublicKey) -> Result<(), PkiError> {
-        let _ = (master, key);
-        Ok(())
+        masters::pin(&self.directory, master, key)
     }
 
     /// The serial that was reached under an AES key of the master with this key.
@@ -117,26 +131,18 @@ impl Store {
     ///
     /// Fails if it is there and cannot be read.
     pub fn serial(&self, master: &PublicKey, aes: KeyId) -> Result<Option<u64>, PkiError> {
-        let _ = (master, aes);
-        Ok(None)
+        masters::serial(&self.directory, master, aes)
     }
 
-    /// Keeps the serial; on return it is on the disk.
+    /// Keeps the serial, unless a higher one is kept; on return it is on the disk.
     ///
     /// # Errors
     ///
     /// Fails if it cannot be written.
     pub fn keep_serial(&self, master: &PublicKey, aes: KeyId, serial: u64) -> Result<(), PkiError> {
-        let _ = (master, aes, serial);
-        Ok(())
+        masters::keep_serial(&self.directory, master, aes, serial)
     }
 }
 
-/// What is wrong with the directory or a file in it.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum PkiError {
-    /// The minion has no key yet.
-    #[error("there is no {}; `mastersign-minion run` makes it", .0.display())]
-    NoIdentity(PathBuf),
-}
+#[cfg(test)]
+mod tests;

@@ -63,6 +63,25 @@ impl Level {
     }
 }
 
+impl Level {
+    /// Python's number.
+    #[must_use]
+    pub const fn number(self) -> u32 {
+        match self {
+            Self::All => 0,
+            Self::Garbage => 1,
+            Self::Trace => 5,
+            Self::Debug => 10,
+            Self::Profile => 15,
+            Self::Info => 20,
+            Self::Warning => 30,
+            Self::Error => 40,
+            Self::Critical => 50,
+            Self::Quiet => 1000,
+        }
+    }
+}
+
 impl fmt::Display for Level {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())

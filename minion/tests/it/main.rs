@@ -16,6 +16,8 @@ mod fingerprints;
 #[cfg(feature = "agent")]
 mod net;
 mod parse;
+#[cfg(feature = "agent")]
+mod scripted;
 mod vectors;
 mod wire;
 mod zmtp;
