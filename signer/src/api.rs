@@ -4,6 +4,7 @@
 //! so a new route cannot forget to ask. Extractors find, decide and refuse; what is left of a
 //! handler is one sentence.
 
+mod audit;
 mod extract;
 pub mod health;
 mod keys;
@@ -21,12 +22,14 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post, put};
 
 use crate::signing::Service;
+use crate::tls::Lapsed;
 use crate::tls::peer::Peer;
 use problem::{Kind, Problem};
 
 /// Builds the router; the server puts a [`Peer`] into the extensions of every request.
 pub fn router(service: Arc<Service>) -> Router {
     Router::new()
+        .route("/v1/audit", get(audit::index))
         .route("/v1/masters", get(masters::index))
         .route("/v1/masters/{id}", get(masters::show))
         .route("/v1/masters/{id}/statements", post(masters::decide))
@@ -48,6 +51,13 @@ async fn identified(request: Request, next: Next) -> Response {
     if request.extensions().get::<Peer>().is_none() {
         let detail = "the connection has no client certificate";
         return Problem::new(Kind::Forbidden, detail).into_response();
+    }
+    if let Some(lapsed) = request.extensions().get::<Lapsed>() {
+        let problem = Problem::new(
+            Kind::CertificateRefused,
+            format!("{lapsed}; an operator issues another one, and this connection ends"),
+        );
+        return problem.into_response();
     }
     next.run(request).await
 }

@@ -7,6 +7,8 @@
 //! hash beside each record instead would let whoever edits a record edit its hash too.
 
 pub mod chain;
+mod inbox;
 mod record;
 
+pub use inbox::{Inbox, Note};
 pub use record::{Action, Actor, Digest, DigestError, Event, ReadError, Record};

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::commands;
 
@@ -26,6 +26,12 @@ enum Command {
     Pki(commands::pki::Arguments),
     /// List masters' keys and decide about them
     Masters(commands::masters::Arguments),
+    /// Read and check the audit log
+    Audit(commands::audit::Arguments),
+    /// Say what a problem or an exit code means, and what to do
+    Explain(commands::explain::Arguments),
+    /// Show signing keys, and print one in the form in which minions get it
+    Keys(commands::keys::Arguments),
     /// On a master: fetch its signature and write the file that salt-master serves
     Fetch(commands::fetch::Arguments),
     /// Check any signature, offline
@@ -36,6 +42,22 @@ enum Command {
 }
 
 impl Cli {
+    /// Reads the command line, runs the command, and leaves a note of it where that is due.
+    ///
+    /// # Errors
+    ///
+    /// As [`run`](Self::run).
+    pub fn main() -> anyhow::Result<ExitCode> {
+        let matches = Self::command().get_matches();
+        let pending = commands::local::Pending::of(&matches, std::env::args_os());
+        let cli = Self::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+        let result = cli.run();
+        if let Some(pending) = pending {
+            pending.ended(&result);
+        }
+        result
+    }
+
     /// Runs the command that was given.
     ///
     /// # Errors
@@ -43,11 +65,14 @@ impl Cli {
     /// Whatever the command could not do; the message is for the person at the terminal.
     pub fn run(self) -> anyhow::Result<ExitCode> {
         match self.command {
+            Command::Audit(arguments) => commands::audit::run(arguments),
             Command::Dev(arguments) => commands::dev::run(arguments),
             Command::Serve(arguments) => commands::serve::run(arguments),
             Command::Hsm(arguments) => commands::hsm::run(arguments),
             Command::Pki(arguments) => commands::pki::run(arguments),
             Command::Masters(arguments) => commands::masters::run(arguments),
+            Command::Explain(arguments) => commands::explain::run(arguments),
+            Command::Keys(arguments) => commands::keys::run(arguments),
             Command::Fetch(arguments) => commands::fetch::run(arguments),
             Command::Verify(arguments) => commands::verify::run(arguments),
             Command::HsmWorker(arguments) => commands::hsm_worker::run(arguments),
@@ -57,8 +82,6 @@ impl Cli {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     #[test]

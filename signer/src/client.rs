@@ -23,8 +23,8 @@ use crate::authorize::{MasterId, SignedStatement};
 use crate::clock::Timestamp;
 
 pub use answer::{
-    Fingerprints, KeyStatus, Master, MasterKey, Pending, Put, SignatureDocument, SigningKey,
-    SigningKeys, WrongKey,
+    AuditPage, Fingerprints, KeyStatus, Master, MasterKey, Pending, Put, SignatureDocument,
+    SigningKey, SigningKeys, WrongKey,
 };
 pub use credentials::{Credentials, CredentialsError};
 pub use error::{Error, Problem, printable};
@@ -73,6 +73,17 @@ impl Client {
     pub async fn signing_keys(&self) -> Result<SigningKeys, Error> {
         let url = self.url(&["v1", "signing-keys"]);
         self.read(self.request(Method::GET, url)).await
+    }
+
+    /// A signing key as minions get it, not checked: `GET /v1/signing-keys/{kid}/public.pem`.
+    ///
+    /// # Errors
+    ///
+    /// As [`signing_keys`](Self::signing_keys).
+    pub async fn public_key(&self, key: KeyHash) -> Result<String, Error> {
+        let url = self.url(&["v1", "signing-keys", &key.to_string(), "public.pem"]);
+        let (_, bytes) = self.send(self.http.request(Method::GET, url)).await?;
+        Ok(String::from_utf8_lossy(&bytes).into_owned())
     }
 
     /// Every master that the service knows: `GET /v1/masters`.
@@ -170,6 +181,19 @@ impl Client {
             url.query_pairs_mut()
                 .append_pair("key", &signing_key.to_string());
         }
+        self.read(self.request(Method::GET, url)).await
+    }
+
+    /// The audit records behind `after`, and where the chain ends: `GET /v1/audit`.
+    ///
+    /// # Errors
+    ///
+    /// As [`signing_keys`](Self::signing_keys).
+    pub async fn audit(&self, after: u64) -> Result<AuditPage, Error> {
+        let mut url = self.url(&["v1", "audit"]);
+        url.query_pairs_mut()
+            .append_pair("after", &after.to_string())
+            .append_pair("limit", "1000");
         self.read(self.request(Method::GET, url)).await
     }
 

@@ -165,6 +165,10 @@ pub struct Tls {
     pub masters_ca: PathBuf,
     /// The authority that vouches for operators, and whose statements accept keys.
     pub operators_ca: PathBuf,
+    /// Which of the masters' certificates count no more.
+    pub masters_crl: Option<PathBuf>,
+    /// Which of the operators' certificates count no more.
+    pub operators_crl: Option<PathBuf>,
 }
 
 /// Where the state is kept.

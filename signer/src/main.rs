@@ -2,12 +2,11 @@
 
 use std::process::ExitCode;
 
-use clap::Parser;
 use signer::cli::Cli;
 use signer::terminal;
 
 fn main() -> ExitCode {
-    match Cli::parse().run() {
+    match Cli::main() {
         Ok(code) => code,
         Err(error) => {
             // Nobody is left to tell if standard error is closed.

@@ -6,10 +6,13 @@
 //! sockets and starts the HSM workers; it does not wait for an HSM, since what is stored is served
 //! without one. [`Server::run`] serves until it is told to stop.
 
+mod inbox;
 mod listener;
 mod readiness;
+mod reload;
 pub mod request;
 mod signer;
+mod supervision;
 
 use std::future::Future;
 use std::io;
@@ -19,6 +22,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use axum::Router;
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -27,14 +31,16 @@ use tokio_util::task::TaskTracker;
 use self::listener::{Listener, Stop};
 use self::readiness::Sources;
 use crate::api::{self, health};
+use crate::audit::Inbox;
 use crate::authorize::{OperatorsCa, OperatorsCaError};
 use crate::clock::{Clock, SystemClock};
 use crate::config::{Config, Limits};
+use crate::control::{ControlError, Door, Parts as Reach};
 use crate::hsm::latch::LatchKeyError;
 use crate::hsm::{self, LatchKey};
-use crate::signing::{Parts, Service};
+use crate::signing::{Examiner, Parts, Service};
 use crate::store::{Backend, OpenError, Sqlite, SqliteError, Store};
-use crate::tls::{self, ServerTls, TlsError};
+use crate::tls::{self, Live, ServerTls, TlsError};
 
 /// What a start needs besides the configuration.
 #[derive(Clone, Debug)]
@@ -101,9 +107,12 @@ pub struct Server {
     readiness: Arc<Sources>,
     api: Listener,
     ops: Listener,
+    door: Door,
     addresses: Addresses,
     drain_timeout: Duration,
     metrics: Option<PrometheusHandle>,
+    inbox: Inbox,
+    live: Arc<Live>,
 }
 
 impl Server {
@@ -120,54 +129,44 @@ impl Server {
         make_directory(&config.state_dir)?;
         // The store first: it refuses a directory into which others may write.
         let (backend, store) = open_store(config, &operators, &clock).await?;
-        let latch_key = LatchKey::open(&config.state_dir)?;
-        let context = hsm::Context {
-            executable: options.executable,
-            config: config.path.clone(),
-            store: store.uuid(),
-            signing_key: store.state().active,
-            latch: Arc::new(store.clone()),
-            latch_key,
-            attempts: hsm::Attempts::new(&config.state_dir),
-            force_login: options.force_login,
-        };
-        let pool = hsm::Pool::start(config.hsms.clone(), context);
+        let (pool, door) = start_hsms(config, &options, &store)?;
         let service = Arc::new(Service::new(Parts {
             store: store.clone(),
             signer: Arc::new(pool.clone()),
             operators,
             clock,
+            examiner: Examiner::start().map_err(ServerError::Thread)?,
             signing: config.signing.clone(),
         }));
-        let readiness = Sources::new(pool.clone(), store.clone(), backend, tls.not_after);
+        let live = Arc::new(Live::new(config.tls.clone(), tls));
+        let readiness = Sources::new(pool.clone(), store.clone(), backend, Arc::clone(&live));
         let readiness = Arc::new(readiness);
         let watched = Arc::clone(&readiness) as Arc<dyn health::Sources>;
         Ok(Self {
             addresses: sockets.addresses,
             api: Listener {
                 socket: sockets.api,
-                tls: Some(tls.config),
+                tls: Some(Arc::clone(&live)),
                 router: request::layered(
                     api::router(Arc::clone(&service)),
                     config.limits.request_timeout,
                 ),
                 limits: config.limits,
             },
-            ops: Listener {
-                socket: sockets.ops,
-                tls: None,
-                router: health::router(watched, options.metrics.clone()),
-                limits: Limits {
-                    connections: OPS_CONNECTIONS,
-                    ..config.limits
-                },
-            },
+            ops: operations(
+                sockets.ops,
+                health::router(watched, options.metrics.clone()),
+                config.limits,
+            ),
+            door,
             store,
             pool,
             service,
             readiness,
             drain_timeout: config.limits.drain_timeout,
             metrics: options.metrics,
+            inbox: Inbox::new(&config.state_dir),
+            live,
         })
     }
 
@@ -204,14 +203,20 @@ impl Server {
             Arc::clone(&self.readiness),
         );
         tasks.spawn(background.clone().run_until_cancelled_owned(registered));
+        tasks.spawn(reload::follow(self.live, background.clone()));
+        let (inbox, store) = (self.inbox, self.store.clone());
+        tasks.spawn(inbox::collect(inbox, store, background.clone()));
+        tasks.spawn(self.door.run(background.clone()));
         if let Some(metrics) = self.metrics {
             tasks.spawn(upkeep(metrics, background));
         }
+        tasks.spawn(supervision::report(self.pool.clone(), ops.drain.clone()));
         tasks.close();
         tracing::info!(api = %self.addresses.api, ops = %self.addresses.ops, "serving");
         shutdown.await;
 
         tracing::info!("stopping; what is in flight is finished first");
+        supervision::stopping();
         self.readiness.drain();
         api.drain.cancel();
         let end = (Instant::now() + self.drain_timeout).into();
@@ -265,6 +270,9 @@ pub enum ServerError {
         #[source]
         source: io::Error,
     },
+    /// The control socket.
+    #[error("cannot open the control socket")]
+    Control(#[from] ControlError),
     /// The key of the PIN latch.
     #[error(transparent)]
     LatchKey(#[from] LatchKeyError),
@@ -295,6 +303,9 @@ pub enum ServerError {
     /// The state in the database.
     #[error("cannot load the state")]
     Store(#[from] OpenError),
+    /// A thread of its own for what takes long.
+    #[error("cannot start a thread")]
+    Thread(#[source] io::Error),
     /// Certificates and keys.
     #[error(transparent)]
     Tls(#[from] TlsError),
@@ -323,10 +334,49 @@ impl Sockets {
     }
 }
 
+/// The listener of health and metrics.
+const fn operations(socket: TcpListener, router: Router, limits: Limits) -> Listener {
+    Listener {
+        socket,
+        tls: None,
+        router,
+        limits: Limits {
+            connections: OPS_CONNECTIONS,
+            ..limits
+        },
+    }
+}
+
 async fn bind(address: SocketAddr) -> Result<TcpListener, ServerError> {
     TcpListener::bind(address)
         .await
         .map_err(|source| ServerError::Bind { address, source })
+}
+
+/// Starts the HSM workers, and opens the door through which root reaches them.
+fn start_hsms(
+    config: &Config,
+    options: &Options,
+    store: &Store,
+) -> Result<(hsm::Pool, Door), ServerError> {
+    let attempts = hsm::Attempts::new(&config.state_dir);
+    let context = hsm::Context {
+        executable: options.executable.clone(),
+        config: config.path.clone(),
+        store: store.uuid(),
+        signing_key: store.state().active,
+        latch: Arc::new(store.clone()),
+        latch_key: LatchKey::open(&config.state_dir)?,
+        attempts: attempts.clone(),
+        force_login: options.force_login,
+    };
+    let pool = hsm::Pool::start(config.hsms.clone(), context);
+    let reach = Reach {
+        pool: pool.clone(),
+        store: store.clone(),
+        attempts,
+    };
+    Ok((pool, Door::open(&config.state_dir, reach)?))
 }
 
 async fn open_store(

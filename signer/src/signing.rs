@@ -8,7 +8,9 @@
 mod answer;
 mod decide;
 mod error;
+mod examiner;
 mod flight;
+mod refusals;
 
 use std::fmt;
 use std::sync::Arc;
@@ -26,11 +28,15 @@ use crate::config::Signing;
 use crate::hsm;
 use crate::key_policy;
 use crate::store::backend::BoxFuture;
-use crate::store::{Actor, Presented, State, Store};
+use crate::store::{Actor, Presented, State, Status, Store, StoredSignature};
+use crate::telemetry::Chain;
 use crate::tls::peer::Peer;
 
 pub use answer::{Answer, Ready};
 pub use error::{DecisionError, Error, FlightError};
+pub use examiner::Examiner;
+use examiner::Unexamined;
+use refusals::Refusals;
 
 /// Where signatures come from.
 ///
@@ -59,6 +65,8 @@ pub struct Parts {
     pub operators: Arc<OperatorsCa>,
     /// Judges the freshness of proofs and statements.
     pub clock: Arc<dyn Clock>,
+    /// Looks for weak keys.
+    pub examiner: Examiner,
     /// Which algorithm a master gets that names none.
     pub signing: Signing,
 }
@@ -68,6 +76,7 @@ pub struct Parts {
 pub struct Service {
     parts: Parts,
     cache: Cache<Arc<Ready>>,
+    refusals: Refusals,
 }
 
 /// A request for a signature, as the caller made it.
@@ -103,6 +112,7 @@ impl Service {
         Self {
             parts,
             cache: Cache::new(),
+            refusals: Refusals::default(),
         }
     }
 
@@ -124,8 +134,11 @@ impl Service {
         let Identity::Master(master) = &peer.identity else {
             return Err(Error::NotAMaster);
         };
-        let key = self.recognise(request)?;
-        self.prove(peer, master, &key, request)?;
+        let (key, is_new) = self.recognise(request)?;
+        self.prove(peer, master, &key, request).await?;
+        if is_new {
+            self.parts.examine(&key).await?;
+        }
         let algorithm = self.algorithm(request.algorithm, master);
         for _ in 0..ATTEMPTS {
             let Some(permit) = self.admit(peer, master, &key).await? else {
@@ -166,12 +179,23 @@ impl Service {
             let stored = state.signature(name.signing_key, name.algorithm, name.key);
             (name, stored.cloned().ok_or(Error::NotSigned)?)
         };
+        self.note_reader(peer, &stored).await?;
         if let Some(ready) = self.cache.get(&name).await {
             return Ok(ready);
         }
         let ready = Arc::new(Ready::stored(stored));
         self.cache.insert(name, Arc::clone(&ready)).await;
         Ok(ready)
+    }
+
+    /// Takes note of everybody who gets a signature for the first time. The master that it was made
+    /// for is named by the record of the signature itself.
+    async fn note_reader(&self, peer: &Peer, stored: &Arc<StoredSignature>) -> Result<(), Error> {
+        if matches!(&peer.identity, Identity::Master(id) if *id == stored.master) {
+            return Ok(());
+        }
+        let noted = self.parts.store.serve(&actor(peer), stored).await;
+        noted.map_err(Error::Note)
     }
 
     /// How many requests wait for a signature that is being made.
@@ -185,9 +209,9 @@ impl Service {
         self.cache.close().await;
     }
 
-    /// The presented key; a text that was admitted before is known by its hash and not parsed
-    /// again.
-    fn recognise(&self, request: &Request) -> Result<Arc<PublicKey>, Error> {
+    /// The presented key, and whether it is new: a text that was admitted before is known by its
+    /// hash and not parsed again.
+    fn recognise(&self, request: &Request) -> Result<(Arc<PublicKey>, bool), Error> {
         let text = request.public_key.as_bytes();
         let signed = text.strip_suffix(b"\n").unwrap_or(text);
         if request.key == KeyHash::new(Sha256::digest(signed).into()) {
@@ -195,13 +219,13 @@ impl Service {
             if let Some((_, record)) = state.key(&request.key)
                 && let Some(key) = &record.key
             {
-                return Ok(Arc::clone(key));
+                return Ok((Arc::clone(key), false));
             }
         }
         let signing_keys = self.parts.signing_keys();
         let key = key_policy::admit(text, signing_keys.iter().map(AsRef::as_ref))?;
         if key.hash() == request.key {
-            Ok(Arc::new(key))
+            Ok((Arc::new(key), true))
         } else {
             Err(Error::OtherHash {
                 path: request.key,
@@ -210,7 +234,7 @@ impl Service {
         }
     }
 
-    fn prove(
+    async fn prove(
         &self,
         peer: &Peer,
         master: &MasterId,
@@ -225,8 +249,19 @@ impl Service {
             master: master.clone(),
             time: request.time,
         };
-        proof.verify(key, &request.proof, self.parts.clock.now())?;
-        Ok(())
+        let now = self.parts.clock.now();
+        let Err(error) = proof.verify(key, &request.proof, now) else {
+            return Ok(());
+        };
+        if let Some(unrecorded) = self.refusals.admit(master, now) {
+            let (store, actor) = (&self.parts.store, actor(peer));
+            let noted = store.refuse_proof(actor, master, key.hash(), error.reason(), unrecorded);
+            if let Err(error) = noted.await {
+                // It is refused all the same.
+                tracing::error!(error = %Chain(&error), "a refused proof was not recorded");
+            }
+        }
+        Err(error.into())
     }
 
     fn permit(&self, peer: &Peer, key: &Arc<PublicKey>) -> Result<Permit, Denied> {
@@ -257,11 +292,7 @@ impl Service {
             Err(Denied::Unknown) => {}
             Err(denied) => return Err(denied.into()),
         }
-        let actor = Actor {
-            identity: peer.identity.to_string(),
-            certificate: Some(peer.certificate),
-        };
-        let presented = self.parts.store.present(master, key, &actor).await;
+        let presented = self.parts.store.present(master, key, &actor(peer)).await;
         let denied = match presented.map_err(Error::Present)? {
             Presented::Accepted => return Ok(self.permit(peer, key).map(Some)?),
             Presented::Pending { .. } => return Ok(None),
@@ -333,11 +364,38 @@ impl Service {
 }
 
 impl Parts {
+    /// Looks for weaknesses of a key, once while this process lives.
+    async fn examine(&self, key: &Arc<PublicKey>) -> Result<(), Unexamined> {
+        let known = || {
+            let state = self.store.state();
+            let masters = state.masters.values();
+            let records = masters.flat_map(|master| master.keys.values());
+            let standing = records
+                .filter(|record| matches!(record.status, Status::Accepted | Status::Pending));
+            let mut keys: Vec<_> = standing.filter_map(|record| record.key.clone()).collect();
+            keys.extend(
+                state
+                    .signing_keys
+                    .values()
+                    .map(|record| Arc::clone(&record.key)),
+            );
+            keys
+        };
+        self.examiner.examine(key, known).await
+    }
+
     /// Every key that signs or signed, which is never signed itself.
     fn signing_keys(&self) -> Vec<Arc<PublicKey>> {
         let state = self.store.state();
         let stored = state.signing_keys.values().map(|record| &record.key);
         stored.cloned().chain(self.signer.signing_key()).collect()
+    }
+}
+
+fn actor(peer: &Peer) -> Actor {
+    Actor {
+        identity: peer.identity.to_string(),
+        certificate: Some(peer.certificate),
     }
 }
 

@@ -33,10 +33,12 @@ mod testing;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeSet;
 use std::fmt;
+use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
 
-use minion::verify::PublicKey;
+use minion::verify::{KeyHash, PublicKey};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -50,21 +52,23 @@ pub use operation::decide::DecideError;
 pub use operation::present::Presented;
 pub use operation::publish::{Publication, PublishError};
 pub use operation::signing_key::SigningKeyError;
-pub use sqlite::{Sqlite, SqliteError};
+pub use sqlite::{AuditFile, Sqlite, SqliteError};
 pub use state::{
     KeyRecord, Latch, Master, Quarantined, SigningKeyRecord, SigningKeyState, State, Status,
     StoredSignature,
 };
 
-use crate::audit::ReadError;
 use crate::audit::chain::Head;
+use crate::audit::{Note, ReadError};
 use crate::authorize::{CheckedStatement, MasterId, OperatorsCa};
 use crate::clock::Clock;
 use crate::hsm::{LatchError, PinLatch};
 use change::{Operation, Step, View};
 use committer::{Committer, Job, Waiting};
+use layout::{AUDIT_RECORDS, Row};
 use operation::decide::Decide;
 use operation::latch::{Latch as LatchPin, Unlatch};
+use operation::note::{RanCommand, RefuseProof, Serve};
 use operation::present::Present;
 use operation::signing_key::AddSigningKey;
 
@@ -76,6 +80,8 @@ pub struct Store {
 
 struct Inner {
     uuid: Uuid,
+    /// For reading the audit log; everything else is in `state`.
+    backend: Arc<dyn Backend>,
     state: Arc<RwLock<State>>,
     clock: Arc<dyn Clock>,
     queue: mpsc::Sender<Box<dyn Job>>,
@@ -122,7 +128,7 @@ impl Store {
         tracing::info!(target: committer::AUDIT, store = %loaded.uuid, seq, %hash, "audit head found");
         let state = Arc::new(RwLock::new(loaded.state));
         let committer = Committer {
-            backend,
+            backend: Arc::clone(&backend),
             state: Arc::clone(&state),
             clock: Arc::clone(&clock),
             store: loaded.uuid,
@@ -135,6 +141,7 @@ impl Store {
         Ok(Self {
             inner: Arc::new(Inner {
                 uuid: loaded.uuid,
+                backend,
                 state,
                 clock,
                 queue,
@@ -246,6 +253,104 @@ impl Store {
             actor: actor.clone(),
         };
         self.run(operation).await
+    }
+
+    /// Takes note that somebody gets a signature for the first time; the master that it was made for
+    /// counts as having it.
+    ///
+    /// # Errors
+    ///
+    /// Fails if it could not be stored; the signature must not be handed out then.
+    pub async fn serve(
+        &self,
+        actor: &Actor,
+        signature: &Arc<StoredSignature>,
+    ) -> Result<(), Error> {
+        let operation = Serve {
+            actor: actor.clone(),
+            signature: Arc::clone(signature),
+        };
+        self.run(operation).await
+    }
+
+    /// Takes note of a proof that did not hold; `unrecorded` is how many more of this caller there
+    /// were since the last note.
+    ///
+    /// # Errors
+    ///
+    /// Fails if it could not be stored.
+    pub async fn refuse_proof(
+        &self,
+        actor: Actor,
+        master: &MasterId,
+        key: KeyHash,
+        reason: &'static str,
+        unrecorded: u64,
+    ) -> Result<(), Error> {
+        let operation = RefuseProof {
+            actor,
+            master: master.clone(),
+            key,
+            reason,
+            unrecorded,
+        };
+        self.run(operation).await
+    }
+
+    /// Takes over the note that a command on this machine left; once, however often it is asked.
+    ///
+    /// # Errors
+    ///
+    /// Fails if it could not be stored; a repeat converges.
+    pub async fn ran_command(&self, note: &Note) -> Result<(), Error> {
+        let operation = RanCommand {
+            id: note.id,
+            time: note.time,
+            actor: note.actor.clone(),
+            command: note.command.clone(),
+            detail: note.detail.clone(),
+        };
+        self.run(operation).await
+    }
+
+    /// The audit records behind `after`, each as the bytes that are hashed, at most `limit` of them.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the database cannot be read.
+    pub async fn records(
+        &self,
+        after: u64,
+        limit: NonZeroUsize,
+    ) -> Result<Vec<Vec<u8>>, backend::Error> {
+        let after = Row::AuditRecord(after).name();
+        let backend = &self.inner.backend;
+        let page = backend.list(AUDIT_RECORDS, Some(&after), limit).await?;
+        Ok(page
+            .rows
+            .into_iter()
+            .map(|(_, entry)| entry.value)
+            .collect())
+    }
+
+    /// Allows the PINs of all tokens to be tried again, or of the one with this serial number, and
+    /// tells how many were latched.
+    ///
+    /// # Errors
+    ///
+    /// Fails if it could not be stored; for some tokens it may have been.
+    pub async fn unlatch_all(&self, serial: Option<&str>, actor: &Actor) -> Result<usize, Error> {
+        let serials: BTreeSet<String> = self
+            .state()
+            .latches()
+            .map(|latch| latch.serial.clone())
+            .filter(|latched| serial.is_none_or(|serial| serial == latched))
+            .collect();
+        let mut lifted: usize = 0;
+        for serial in serials {
+            lifted = lifted.saturating_add(self.unlatch(&serial, actor).await?);
+        }
+        Ok(lifted)
     }
 
     /// Finishes what waits, takes nothing more, and lets go of the database.

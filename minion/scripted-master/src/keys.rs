@@ -27,6 +27,13 @@ impl Keypair {
         Self::new(Rsa::generate(bits).unwrap())
     }
 
+    /// Makes a key with another public exponent than everybody's.
+    #[must_use]
+    pub fn with_exponent(bits: u32, exponent: u32) -> Self {
+        let exponent = BigNum::from_u32(exponent).unwrap();
+        Self::new(Rsa::generate_with_e(bits, &exponent).unwrap())
+    }
+
     /// Reads a key, for example a recorded one.
     #[must_use]
     pub fn from_pem(pem: &str) -> Self {

@@ -272,6 +272,14 @@ impl Master {
         self.publish_bytes(zmtp::message(frames)).await
     }
 
+    /// Sends a PING to all who have subscribed; a PONG shows that they have read what came before.
+    pub async fn ping_subscribers(&self) -> usize {
+        let publications = self.read(|log| log.publications);
+        let reached = self.publish_bytes(zmtp::ping(b"")).await;
+        self.inner.note(|log| log.publications = publications);
+        reached
+    }
+
     /// Sends these bytes to all who have subscribed, whether or not they are a message.
     pub async fn publish_bytes(&self, bytes: Vec<u8>) -> usize {
         let audience = self.inner.state().audience();
@@ -289,6 +297,12 @@ impl Master {
     #[must_use]
     pub fn log(&self) -> Log {
         self.inner.log.borrow().clone()
+    }
+
+    /// The log as a channel, which outlives the master.
+    #[must_use]
+    pub fn watch(&self) -> watch::Receiver<Log> {
+        self.inner.log.subscribe()
     }
 
     /// The same without a copy, and whatever is made of it.

@@ -200,7 +200,11 @@ async fn subscribe(
     } else {
         &everything
     };
-    Ok(Subscription::connect(&options, identity, prefixes).await?)
+    let mut subscription = Subscription::connect(&options, identity, prefixes).await?;
+    // It is answered after the subscription was read, so whoever hears that the minion is ready can
+    // publish to it.
+    subscription.probe(remaining(deadline)).await?;
+    Ok(subscription)
 }
 
 /// How to connect to a request port.

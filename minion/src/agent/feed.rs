@@ -133,6 +133,21 @@ impl Feed {
         }
     }
 
+    /// Keeps a publication for the new keys, and lets go of the oldest if there are too many.
+    fn keep(&mut self, body: Vec<u8>) {
+        self.sealed.push_back(body);
+        while self.sealed.len() > SEALED
+            || self.sealed.iter().map(Vec::len).sum::<usize>() > SEALED_BYTES
+        {
+            self.sealed.pop_front();
+            tracing::warn!(
+                target: "minion::agent",
+                "more than {SEALED} publications or {SEALED_BYTES} bytes of them wait for the \
+                 master's new key; the oldest is dropped"
+            );
+        }
+    }
+
     /// Opens a publication and hands it on; `again` is whether new keys may open it if these do
     /// not.
     async fn open(&mut self, body: Vec<u8>, again: bool) {
@@ -156,15 +171,7 @@ impl Feed {
                 let _ = self.notices.send(notice).await;
             }
             Err(PublicationError::Open(OpenError::Sealed)) if again => {
-                if self.sealed.len() >= SEALED {
-                    self.sealed.pop_front();
-                    tracing::warn!(
-                        target: "minion::agent",
-                        "more than {SEALED} publications wait for the master's new key; the \
-                         oldest is dropped"
-                    );
-                }
-                self.sealed.push_back(body);
+                self.keep(body);
                 let attempt = self.channel.attempt;
                 let _ = self.notices.send(Notice::KeysRefused { attempt }).await;
             }
@@ -192,3 +199,7 @@ const ORDERS: usize = 4;
 /// Publications that wait for a renewal, which takes `random_reauth_delay` at most: a master that
 /// publishes more than six a second under a new key is not one that people type at.
 const SEALED: usize = 64;
+
+/// And how many bytes of them: they are signed but may be anything, also what the master published
+/// under an earlier key and somebody plays again.
+const SEALED_BYTES: usize = 4 << 20;

@@ -146,7 +146,7 @@ impl Store for Memory {
 /// Salt's `pki_dir`.
 impl Store for pki::Store {
     fn signing_keys(&self) -> io::Result<Vec<SigningKey>> {
-        let now = std::time::SystemTime::from(time::OffsetDateTime::now_utc());
+        let now = super::clock::now();
         let keys = Self::signing_keys(self).map_err(io::Error::other)?;
         let current = keys.into_iter().filter(|signer| signer.is_current(now));
         Ok(current

@@ -9,10 +9,16 @@
     reason = "a test may panic"
 )]
 
+#[cfg(feature = "agent")]
+mod agent;
 mod clean_key;
 mod differential;
 mod failover;
 mod fingerprints;
+#[cfg(feature = "agent")]
+mod hostile;
+#[cfg(feature = "agent")]
+mod jobs;
 #[cfg(feature = "agent")]
 mod net;
 mod parse;

@@ -130,15 +130,18 @@ async fn an_honest_one_lets_a_minion_in_publishes_and_takes_its_return() {
 
     party.session = Some(master.session("vecminion").unwrap().text().to_owned());
     let requests: Requests = party.requests();
-    let command = Command::Return(Return {
+    let command = Command::Return(Box::new(Return {
         jid: job.jid,
         fun: call.name.as_str().into(),
         fun_args: call.arguments,
         value: true.into(),
-        retcode: 0,
-        success: true,
+        retcode: 0_u64.into(),
+        success: true.into(),
+        out: None,
+        user: None,
+        metadata: None,
         stamp: "2026-11-22T01:03:09.000000".to_owned(),
-    });
+    }));
     let echo = "0123456789abcdef0123456789abcdef";
     let iv = minion::wire::crypticle::Iv::new([7; 16]);
     let body = requests.seal(&command, &nonce(echo), 1, iv).unwrap();

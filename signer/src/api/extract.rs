@@ -47,6 +47,27 @@ impl<S: Send + Sync> FromRequestParts<S> for Admin {
     }
 }
 
+/// An auditor.
+pub(super) struct Auditor;
+
+impl<S: Send + Sync> FromRequestParts<S> for Auditor {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let Caller(peer) = Caller::from_request_parts(parts, state).await?;
+        match peer.identity {
+            Identity::Operator {
+                role: OperatorRole::Auditor,
+                ..
+            } => Ok(Self),
+            other => Err(Problem::new(
+                Kind::Forbidden,
+                format!("this needs an auditor's client certificate, and yours is {other}"),
+            )),
+        }
+    }
+}
+
 /// The last variable part of the path.
 pub(super) struct Name<T>(pub(super) T);
 

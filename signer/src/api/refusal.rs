@@ -3,8 +3,6 @@
 //! The sentences are the errors' own, as far as they are about the caller's request; causes inside
 //! the service go to the log only.
 
-use minion::verify::KeyError;
-
 use super::problem::{Kind, Problem};
 use crate::authorize::{Denied, ProofError};
 use crate::hsm;
@@ -22,6 +20,10 @@ impl From<Error> for Problem {
             ),
             Error::Denied(denied) => denied.into(),
             Error::Died => Self::internal(error),
+            Error::Busy => Self::new(
+                Kind::Unavailable,
+                "too many new keys are being examined; repeat the request later",
+            ),
             Error::Flight(ref flight) => of_flight(flight).caused_by(error),
             Error::NoSigningKey => Self::new(
                 Kind::HsmUnavailable,
@@ -47,6 +49,11 @@ impl From<Error> for Problem {
                     "{detail}; a key's name is SHA-256 over its canonical PEM without final newline"
                 ),
             ),
+            Error::Note(_) => Self::new(
+                Kind::StoreUnavailable,
+                "who reads the signature could not be recorded; repeat the request later",
+            )
+            .caused_by(error),
             Error::Present(_) => Self::new(
                 Kind::StoreUnavailable,
                 "the key could not be recorded; repeat the request later",
@@ -86,16 +93,22 @@ impl From<ProofError> for Problem {
 
 impl From<Refusal> for Problem {
     fn from(refusal: Refusal) -> Self {
-        let (kind, reason) = match &refusal {
-            Refusal::Bits { .. } => (Kind::KeyUnfit, "bits"),
-            Refusal::Collision => (Kind::KeyUnfit, "collision"),
-            Refusal::EvenModulus => (Kind::KeyUnfit, "even-modulus"),
-            Refusal::Exponent => (Kind::KeyUnfit, "exponent"),
-            Refusal::Form(KeyError::PrivateKey) => (Kind::KeyNotCanonical, "private-key"),
-            Refusal::Form(_) => (Kind::KeyNotCanonical, "form"),
-            Refusal::SigningKey { .. } => (Kind::KeyUnfit, "signing-key"),
+        let kind = match &refusal {
+            Refusal::Form(_) => Kind::KeyNotCanonical,
+            Refusal::Bits { .. }
+            | Refusal::ClosePrimes
+            | Refusal::Collision
+            | Refusal::EvenModulus
+            | Refusal::Exponent
+            | Refusal::Known { .. }
+            | Refusal::Power { .. }
+            | Refusal::PrimeModulus
+            | Refusal::Roca
+            | Refusal::SharedFactor
+            | Refusal::SigningKey { .. }
+            | Refusal::SmallFactor { .. } => Kind::KeyUnfit,
         };
-        Self::new(kind, refusal.to_string()).with("reason", reason)
+        Self::new(kind, refusal.to_string()).with("reason", refusal.code())
     }
 }
 
@@ -140,6 +153,10 @@ impl From<DecideError> for Problem {
 
 fn of_flight(error: &FlightError) -> Problem {
     match error {
+        FlightError::Busy => Problem::new(
+            Kind::Unavailable,
+            "too many keys are being examined; repeat the request later",
+        ),
         FlightError::OtherSigningKey => Problem::new(
             Kind::HsmUnavailable,
             "the HSM does not hold the active signing key; an operator has to look at it",

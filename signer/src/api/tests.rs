@@ -1,10 +1,12 @@
 //! The API in memory: the real router, service, store and checks; only the token is a key in
 //! software.
 
+mod audit;
 mod by_hand;
 mod decide;
 mod read;
 mod sign;
+mod weak;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
@@ -24,7 +26,7 @@ use crate::authorize::{Identity, MasterId, Permit, Proof, Purpose, Statement, Ve
 use crate::clock::{Clock, Timestamp};
 use crate::config::Signing;
 use crate::hsm;
-use crate::signing::{Parts, Service, Signer};
+use crate::signing::{Examiner, Parts, Service, Signer};
 use crate::store::backend::BoxFuture;
 use crate::store::{Memory, Store};
 use crate::tls::peer::Peer;
@@ -64,6 +66,7 @@ impl World {
             signer: Arc::clone(&signer) as Arc<dyn Signer>,
             operators,
             clock: Arc::clone(&clock) as Arc<dyn Clock>,
+            examiner: Examiner::start().unwrap(),
             signing: Signing {
                 default_algorithm: Algorithm::Sha1,
                 masters: settings.into_iter().collect(),
@@ -368,6 +371,7 @@ async fn an_unknown_path_and_method_are_problems_too() {
 fn routes(key: &MasterKey) -> Vec<(Method, String)> {
     let hash = key.public.hash();
     vec![
+        (Method::GET, "/v1/audit".to_owned()),
         (Method::GET, "/v1/masters".to_owned()),
         (Method::GET, "/v1/masters/m1".to_owned()),
         (Method::POST, "/v1/masters/m1/statements".to_owned()),

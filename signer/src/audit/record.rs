@@ -139,6 +139,15 @@ impl Actor {
             certificate: None,
         }
     }
+
+    /// Somebody on the service's own machine, known to its kernel by this user id.
+    #[must_use]
+    pub fn local(user: u32) -> Self {
+        Self {
+            identity: format!("local:uid={user}"),
+            certificate: None,
+        }
+    }
 }
 
 /// What a record says was done.
@@ -156,14 +165,20 @@ pub enum Action {
     KeyRejected,
     /// An operator barred a key for ever.
     KeyRevoked,
+    /// Somebody ran a command on the service's own machine that touches keys or certificates.
+    LocalCommand,
     /// An operator barred a master and every key it has.
     MasterRevoked,
     /// A PIN was wrong at a token and is not tried again.
     PinLatched,
     /// An operator allowed the PIN to be tried again.
     PinUnlatched,
-    /// A signature was stored and may be served.
+    /// A proof of possession did not hold.
+    ProofRefused,
+    /// A signature was stored and may be served; the master that it was made for has it.
     SignaturePublished,
+    /// Somebody else than that master read a signature for the first time.
+    SignatureServed,
     /// The first signing key became the active one.
     SigningKeyAdded,
     /// The store began; always the first record and never another.
@@ -180,10 +195,13 @@ impl Action {
             Self::KeyPresented => "key-presented",
             Self::KeyRejected => "key-rejected",
             Self::KeyRevoked => "key-revoked",
+            Self::LocalCommand => "local-command",
             Self::MasterRevoked => "master-revoked",
             Self::PinLatched => "pin-latched",
             Self::PinUnlatched => "pin-unlatched",
+            Self::ProofRefused => "proof-refused",
             Self::SignaturePublished => "signature-published",
+            Self::SignatureServed => "signature-served",
             Self::SigningKeyAdded => "signing-key-added",
             Self::StoreCreated => "store-created",
         }
@@ -379,8 +397,11 @@ mod tests {
     fn each_action_is_written_as_it_is_named() {
         for action in [
             Action::KeyAccepted,
-            Action::StoreCreated,
+            Action::LocalCommand,
             Action::PinUnlatched,
+            Action::ProofRefused,
+            Action::SignatureServed,
+            Action::StoreCreated,
         ] {
             assert_eq!(serde_json::to_value(action).unwrap(), action.name());
         }

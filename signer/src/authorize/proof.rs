@@ -156,6 +156,17 @@ pub enum ProofError {
     },
 }
 
+impl ProofError {
+    /// One word for it, for programs and the audit log.
+    #[must_use]
+    pub const fn reason(&self) -> &'static str {
+        match self {
+            Self::Signature { .. } => "signature",
+            Self::Skewed { .. } => "skewed",
+        }
+    }
+}
+
 /// On which side of the service's time another time is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Direction {

@@ -8,6 +8,8 @@ use minion::verify::{Algorithm, Fingerprint, KeyHash, PublicKey, Signature};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use crate::audit::Record;
+use crate::audit::chain::Head;
 use crate::authorize::MasterId;
 use crate::clock::Timestamp;
 
@@ -18,6 +20,16 @@ pub struct SigningKeys {
     pub store: Uuid,
     /// The keys, the active one among them.
     pub signing_keys: Vec<SigningKey>,
+}
+
+/// A part of the audit log: `GET /v1/audit`.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct AuditPage {
+    /// The records, in order. What they hash to is what they are encoded as again: a record has one
+    /// form.
+    pub records: Vec<Record>,
+    /// Where the chain ends.
+    pub head: Option<Head>,
 }
 
 /// One signing key.

@@ -4,11 +4,13 @@ mod check;
 mod init;
 mod issue;
 mod list;
+mod revoke;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use crate::config::ConfigArgument;
 use crate::pki::Existing;
 
 /// The arguments of `mastersign pki`.
@@ -16,6 +18,9 @@ use crate::pki::Existing;
 pub struct Arguments {
     #[command(subcommand)]
     command: Command,
+    /// Whose audit log gets a note of what is made here, if the file exists
+    #[command(flatten)]
+    config: ConfigArgument,
 }
 
 #[derive(Debug, clap::Subcommand)]
@@ -28,6 +33,10 @@ enum Command {
     Issue(issue::Arguments),
     /// List what the authorities have issued
     List(list::Arguments),
+    /// Write an authority's revocation list anew
+    Crl(revoke::ListArguments),
+    /// Take certificates back, and write the list that tells the service so
+    Revoke(revoke::Arguments),
 }
 
 /// Runs `mastersign pki`.
@@ -40,7 +49,9 @@ pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Check(arguments) => check::run(&arguments),
         Command::Init(arguments) => init::run(&arguments),
         Command::Issue(arguments) => issue::run(arguments),
+        Command::Crl(arguments) => revoke::list(&arguments),
         Command::List(arguments) => list::run(&arguments),
+        Command::Revoke(arguments) => revoke::run(&arguments),
     }
 }
 

@@ -70,6 +70,8 @@ impl File {
                 key: self.tls.key.or(earlier.tls.key),
                 masters_ca: self.tls.masters_ca.or(earlier.tls.masters_ca),
                 operators_ca: self.tls.operators_ca.or(earlier.tls.operators_ca),
+                masters_crl: self.tls.masters_crl.or(earlier.tls.masters_crl),
+                operators_crl: self.tls.operators_crl.or(earlier.tls.operators_crl),
             },
             store: RawStore {
                 id: self.store.id.or(earlier.store.id),
@@ -112,6 +114,8 @@ impl File {
                 key: required(self.tls.key, "tls.key")?,
                 masters_ca: required(self.tls.masters_ca, "tls.masters_ca")?,
                 operators_ca: required(self.tls.operators_ca, "tls.operators_ca")?,
+                masters_crl: self.tls.masters_crl.map(|path| base.join(path)),
+                operators_crl: self.tls.operators_crl.map(|path| base.join(path)),
             },
             store: StoreConfig {
                 id: self.store.id.map(|id| id.0),
@@ -161,6 +165,8 @@ struct RawTls {
     key: Option<PathBuf>,
     masters_ca: Option<PathBuf>,
     operators_ca: Option<PathBuf>,
+    masters_crl: Option<PathBuf>,
+    operators_crl: Option<PathBuf>,
 }
 
 #[derive(Default, serde::Deserialize)]

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use minion::verify::KeyHash;
 
+use super::examiner::Unexamined;
 use crate::authorize::{Denied, MasterId, ProofError, StatementError};
 use crate::clock::Timestamp;
 use crate::key_policy::Refusal;
@@ -13,6 +14,9 @@ use crate::{hsm, store};
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
+    /// As many new keys wait to be examined as may wait.
+    #[error("too many keys wait to be examined")]
+    Busy,
     /// Operators decided about this master faster than its key could be signed.
     #[error("decisions about this master overtook the request")]
     Contended,
@@ -28,6 +32,9 @@ pub enum Error {
     /// No HSM ever showed its key to this store.
     #[error("there is no signing key yet")]
     NoSigningKey,
+    /// The store did not take note of who gets the signature.
+    #[error("failed to record who reads the signature")]
+    Note(#[source] store::Error),
     /// Only masters have their keys signed.
     #[error("the client certificate is not a master's")]
     NotAMaster,
@@ -69,17 +76,38 @@ impl Error {
     }
 }
 
+impl From<Unexamined> for Error {
+    fn from(why: Unexamined) -> Self {
+        match why {
+            Unexamined::Busy => Self::Busy,
+            Unexamined::Refused(refusal) => Self::Refused(refusal),
+        }
+    }
+}
+
+impl From<Unexamined> for FlightError {
+    fn from(why: Unexamined) -> Self {
+        match why {
+            Unexamined::Busy => Self::Busy,
+            Unexamined::Refused(refusal) => Self::Refused(refusal),
+        }
+    }
+}
+
 /// Why a signature could not be made.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum FlightError {
+    /// As many keys wait to be examined as may wait.
+    #[error("too many keys wait to be examined")]
+    Busy,
     /// The HSMs hold another key than the active one, or signed with another.
     #[error("the HSM does not sign with the active signing key")]
     OtherSigningKey,
     /// The signature could not be stored, so it is not served.
     #[error("failed to store the signature")]
     Publish(#[from] store::PublishError),
-    /// The key was admitted once, and is not any more.
+    /// The key was admitted once, and is not any more: the rules grew, or what they looked at.
     #[error(transparent)]
     Refused(#[from] Refusal),
     /// The HSM did not sign.

@@ -24,6 +24,7 @@ pub(super) async fn fly(
         return Ok(Arc::new(Ready::stored(stored)));
     }
     let key = Arc::clone(permit.key());
+    parts.examine(&key).await?;
     let signing_keys = parts.signing_keys();
     key_policy::check(&key, signing_keys.iter().map(AsRef::as_ref))?;
     let signing_key = signing_keys

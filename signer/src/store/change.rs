@@ -7,6 +7,7 @@
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
+use minion::verify::KeyHash;
 use serde::Serialize;
 use uuid::Uuid;
 
@@ -139,8 +140,10 @@ impl Change {
 /// What a change does to the memory.
 #[derive(Debug)]
 pub(super) enum Effect {
+    Command(Uuid),
     Latched([u8; 32], Latch),
     Master(Arc<Master>),
+    Served(String, KeyHash),
     Signature(Arc<StoredSignature>),
     /// It also becomes the active one.
     SigningKey(Arc<SigningKeyRecord>),
@@ -150,6 +153,9 @@ pub(super) enum Effect {
 impl Effect {
     fn apply(self, state: &mut State) {
         match self {
+            Self::Command(id) => {
+                state.commands.insert(id);
+            }
             Self::Latched(tag, latch) => {
                 state.latches.insert(tag, latch);
             }
@@ -158,6 +164,9 @@ impl Effect {
                     state.owners.insert(*hash, master.id.clone());
                 }
                 state.masters.insert(master.id.clone(), master);
+            }
+            Self::Served(identity, key) => {
+                state.served.entry(identity).or_default().insert(key);
             }
             Self::Signature(stored) => {
                 let name = (stored.signing_key, stored.algorithm, stored.key);

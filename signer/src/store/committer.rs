@@ -251,6 +251,7 @@ impl Committer {
         for change in group.changes {
             change.apply(&mut state, revision);
         }
+        state.head = Some(group.head);
         drop(state);
         for mut job in group.jobs {
             job.succeed();

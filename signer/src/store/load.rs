@@ -63,7 +63,8 @@ pub(super) async fn load(
         });
     }
     let rows = rows(backend).await?;
-    let state = Rebuild::new(rows, &trail, operators, uuid).run();
+    let mut state = Rebuild::new(rows, &trail, operators, uuid).run();
+    state.head = Some(found);
     Ok(Loaded {
         uuid,
         state,

@@ -3,6 +3,7 @@
 
 pub(super) mod decide;
 pub(super) mod latch;
+pub(super) mod note;
 pub(super) mod present;
 pub(super) mod publish;
 pub(super) mod signing_key;

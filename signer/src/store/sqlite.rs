@@ -7,6 +7,7 @@
 
 mod connection;
 mod place;
+mod records;
 
 use std::convert::Infallible;
 use std::fmt;
@@ -20,6 +21,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::backend::{Backend, BoxFuture, Commit, Error, Key, Page, Snapshot, Transaction};
 use connection::Connection;
 use place::Place;
+pub use records::AuditFile;
 
 /// A SQLite file that this process alone writes to.
 pub struct Sqlite {

@@ -4,14 +4,16 @@
 //! decision that is read here was committed. Reading the database per request instead would put a
 //! disk on the path of every cached answer.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt;
 use std::sync::Arc;
 
 use minion::verify::{Algorithm, KeyHash, PublicKey, Signature};
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
 use super::backend::{Guard, Key};
+use crate::audit::chain::Head;
 use crate::authorize::{MasterId, SignedStatement};
 use crate::clock::Timestamp;
 
@@ -31,6 +33,12 @@ pub struct State {
     pub quarantined: Vec<Quarantined>,
     pub(super) signatures: HashMap<(KeyHash, Algorithm, KeyHash), Arc<StoredSignature>>,
     pub(super) latches: HashMap<[u8; 32], Latch>,
+    /// Which keys' signatures were read by whom, besides the masters that they were made for.
+    pub(super) served: HashMap<String, HashSet<KeyHash>>,
+    /// The commands on this machine that are in the audit log.
+    pub(super) commands: HashSet<Uuid>,
+    /// Where the audit log ends.
+    pub(super) head: Option<Head>,
     /// The revision of each row, for the guards of the next change to it.
     pub(super) revisions: HashMap<Key, u64>,
 }
@@ -69,6 +77,20 @@ impl State {
     #[must_use]
     pub fn active_signing_key(&self) -> Option<&Arc<SigningKeyRecord>> {
         self.signing_keys.get(self.active.as_ref()?)
+    }
+
+    /// Whether somebody other than the master that it was made for has had a signature over the key
+    /// before.
+    #[must_use]
+    pub fn was_served(&self, identity: &str, key: KeyHash) -> bool {
+        let keys = self.served.get(identity);
+        keys.is_some_and(|keys| keys.contains(&key))
+    }
+
+    /// Where the audit log ends.
+    #[must_use]
+    pub const fn head(&self) -> Option<Head> {
+        self.head
     }
 
     /// Whether this PIN was refused by that token before.

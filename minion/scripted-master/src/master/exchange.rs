@@ -202,6 +202,7 @@ impl<'a> Exchange<'a> {
                     version: auth.version,
                     algorithms: [auth.enc_algo.clone(), auth.sig_algo.clone()],
                     nonce: auth.nonce.clone(),
+                    key: auth.key.clone(),
                 };
                 self.inner.note(|log| log.sign_ins.push(sign_in));
             }

@@ -2,6 +2,8 @@
 
 use std::time::Instant;
 
+use minion::verify::PublicKey;
+
 use super::super::reply::Load;
 use super::super::request::text;
 
@@ -22,6 +24,8 @@ pub struct Log {
     pub probes: u64,
     /// ZMTP's PINGs.
     pub pings: u64,
+    /// ZMTP's PONGs.
+    pub pongs: u64,
     /// Connections to the request port that are open.
     pub requesting: u64,
     /// Connections to the publish port that are open and have subscribed.
@@ -69,4 +73,6 @@ pub struct SignIn {
     pub algorithms: [String; 2],
     /// The nonce.
     pub nonce: String,
+    /// The minion's key.
+    pub key: PublicKey,
 }

@@ -467,6 +467,7 @@ impl World {
             signer: Arc::clone(signer) as Arc<dyn Signer>,
             operators: Arc::new(self.ca.operators()),
             clock: Arc::clone(&self.clock) as Arc<dyn Clock>,
+            examiner: Examiner::start().unwrap(),
             signing: Signing {
                 default_algorithm: Algorithm::Sha1,
                 masters: [].into(),

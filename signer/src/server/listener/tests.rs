@@ -11,7 +11,6 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use super::*;
-use crate::clock::{Clock, SystemClock};
 use crate::tls::ServerTls;
 use crate::tls::testing::Setting;
 
@@ -152,7 +151,7 @@ impl Running {
         };
         let listener = Listener {
             socket: TcpListener::from_std(socket).unwrap(),
-            tls: Some(tls.config),
+            tls: Some(Arc::new(Live::new(setting.files(), tls))),
             router: Router::new()
                 .route("/who", get(who))
                 .route("/wait", get(wait)),

@@ -1,6 +1,6 @@
 //! What the audit log says that the rows must be.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use minion::verify::KeyHash;
 use uuid::Uuid;
@@ -19,6 +19,8 @@ pub(super) struct Trail {
     store: Option<Uuid>,
     active: Option<KeyHash>,
     rows: BTreeMap<Key, Word>,
+    served: HashMap<String, HashSet<KeyHash>>,
+    commands: HashSet<Uuid>,
 }
 
 /// What the audit log says about one row.
@@ -86,6 +88,16 @@ impl Trail {
         self.active
     }
 
+    /// Who had which key's signature.
+    pub(super) const fn served(&self) -> &HashMap<String, HashSet<KeyHash>> {
+        &self.served
+    }
+
+    /// The commands on this machine that have a record.
+    pub(super) const fn commands(&self) -> &HashSet<Uuid> {
+        &self.commands
+    }
+
     pub(super) fn word(&self, row: &Key) -> Option<&Word> {
         self.rows.get(row)
     }
@@ -104,6 +116,16 @@ impl Trail {
             Action::SigningKeyAdded => {
                 self.active = detail("signing_key").and_then(|hash| hash.parse().ok());
             }
+            Action::LocalCommand => {
+                let id: Option<Uuid> = detail("id").and_then(|id| id.parse().ok());
+                self.commands.extend(id);
+            }
+            Action::SignatureServed => {
+                if let Some(key) = detail("key").and_then(|hash| hash.parse().ok()) {
+                    let identity = record.actor.identity.clone();
+                    self.served.entry(identity).or_default().insert(key);
+                }
+            }
             Action::KeyAccepted
             | Action::KeyDenied
             | Action::KeyPresented
@@ -112,6 +134,7 @@ impl Trail {
             | Action::MasterRevoked
             | Action::PinLatched
             | Action::PinUnlatched
+            | Action::ProofRefused
             | Action::SignaturePublished => {}
         }
         for (name, digest) in &record.writes {

@@ -36,6 +36,8 @@ impl<'a> Rebuild<'a> {
         let state = State {
             revisions: super::revisions(&rows),
             active: trail.active(),
+            commands: trail.commands().clone(),
+            served: trail.served().clone(),
             ..State::default()
         };
         Self {

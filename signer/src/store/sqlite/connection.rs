@@ -36,6 +36,20 @@ impl Connection {
         Ok(Self(connection))
     }
 
+    /// Opens the file of a service that runs or not, to look into it.
+    pub(super) fn open_read_only(path: &Path) -> Result<Self, SqliteError> {
+        let opening = Opening { path };
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY
+            | OpenFlags::SQLITE_OPEN_NO_MUTEX
+            | OpenFlags::SQLITE_OPEN_NOFOLLOW;
+        let connection = rusqlite::Connection::open_with_flags(absolute(path)?, flags);
+        let connection = connection.map_err(opening.failed("open"))?;
+        let waits = connection.busy_timeout(BUSY);
+        waits.map_err(opening.failed("configure"))?;
+        opening.check_version(&connection)?;
+        Ok(Self(connection))
+    }
+
     pub(super) fn read(&mut self, keys: &[Key]) -> Result<Snapshot, Error> {
         let transaction = self.0.transaction().map_err(unavailable)?;
         let mut entries = Vec::with_capacity(keys.len());

@@ -13,7 +13,7 @@ use crate::client::{self, Blocking, Client, Credentials};
 /// How to reach the service.
 #[derive(Debug, Default, clap::Args, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub(super) struct Options {
+pub(in crate::commands) struct Options {
     /// The service: https://HOST:PORT
     #[arg(long, value_name = "URL", global = true)]
     url: Option<String>,
@@ -59,7 +59,7 @@ impl Options {
 
 /// An operator's connection.
 #[derive(Debug)]
-pub(super) struct Connection {
+pub(in crate::commands) struct Connection {
     client: Client,
     credentials: Credentials,
     runtime: Blocking,
@@ -67,8 +67,28 @@ pub(super) struct Connection {
 }
 
 impl Connection {
-    /// Reads the files and prepares the client; nothing is sent yet.
+    /// Reads an admin's files and prepares the client; nothing is sent yet.
     pub(super) fn open(arguments: Options) -> anyhow::Result<Self> {
+        Self::open_as(OperatorRole::Admin, arguments)
+    }
+
+    /// The same for an operator with another role.
+    pub(super) fn open_as(wanted: OperatorRole, arguments: Options) -> anyhow::Result<Self> {
+        let connection = Self::open_as_anybody(arguments)?;
+        match connection.credentials.identity() {
+            Identity::Operator { role, .. } if *role == wanted => Ok(connection),
+            other => {
+                let wanted = wanted.name();
+                anyhow::bail!(
+                    "the client certificate is {other}, and this needs the role {wanted}; \
+                     `mastersign pki issue {wanted} NAME` makes one"
+                )
+            }
+        }
+    }
+
+    /// The same for what every client may ask.
+    pub(super) fn open_as_anybody(arguments: Options) -> anyhow::Result<Self> {
         let arguments = arguments.complete()?;
         let (Some(url), Some(ca), Some(certificate), Some(key)) = (
             &arguments.url,
@@ -81,16 +101,6 @@ impl Connection {
             );
         };
         let credentials = Credentials::read(ca, certificate, key)?;
-        match credentials.identity() {
-            Identity::Operator {
-                role: OperatorRole::Admin,
-                ..
-            } => {}
-            other => anyhow::bail!(
-                "the client certificate is {other}, and this needs an admin's; \
-                 `mastersign pki issue admin NAME` makes one"
-            ),
-        }
         Ok(Self {
             client: Client::new(url, &credentials)?,
             credentials,
@@ -99,7 +109,7 @@ impl Connection {
         })
     }
 
-    pub(super) const fn client(&self) -> &Client {
+    pub(in crate::commands) const fn client(&self) -> &Client {
         &self.client
     }
 
@@ -107,7 +117,7 @@ impl Connection {
         &self.credentials
     }
 
-    pub(super) fn wait<T>(&self, call: impl Future<Output = T>) -> T {
+    pub(in crate::commands) fn wait<T>(&self, call: impl Future<Output = T>) -> T {
         self.runtime.wait(call)
     }
 

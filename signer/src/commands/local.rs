@@ -1,0 +1,139 @@
+//! Leaving a note for the audit log about a command that was run on this machine.
+//!
+//! Commands that touch keys in an HSM or make certificates are as much part of the story as what
+//! the service does. They name the configuration, it names the state directory, and the note waits
+//! there for the service. A machine that has no configuration has no audit log either: certificates
+//! that are made there are in their authority's own list.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::ArgMatches;
+use uuid::Uuid;
+
+use crate::audit::{Actor, Inbox, Note};
+use crate::clock::{Clock, SystemClock};
+use crate::config::Config;
+use crate::terminal;
+
+/// A command that will have been run.
+#[derive(Debug)]
+pub(crate) struct Pending {
+    command: String,
+    arguments: String,
+    config: PathBuf,
+}
+
+impl Pending {
+    /// The command, if it is one of those that are recorded.
+    pub(crate) fn of(matches: &ArgMatches, line: impl Iterator<Item = OsString>) -> Option<Self> {
+        let (group, inner) = matches.subcommand()?;
+        let (name, leaf) = inner.subcommand()?;
+        let is_recorded = match group {
+            "hsm" => true,
+            "pki" => !["check", "list"].contains(&name),
+            _ => false,
+        };
+        // The child that `hsm` starts is the same command once more.
+        let is_child = matches!(inner.try_get_one::<bool>("inside"), Ok(Some(true)));
+        if !is_recorded || is_child {
+            return None;
+        }
+        // `ConfigArgument` stands in one of the two, with its default or its variable.
+        let config = [leaf, inner]
+            .into_iter()
+            .find_map(|matches| matches.try_get_one::<PathBuf>("path").ok().flatten())?;
+        Some(Self {
+            command: format!("{group} {name}"),
+            arguments: shown(line),
+            config: config.clone(),
+        })
+    }
+
+    /// Leaves the note. The command is over, so whatever fails here is said and changes nothing.
+    pub(crate) fn ended(self, result: &anyhow::Result<ExitCode>) {
+        let Ok(config) = Config::load(&self.config) else {
+            return;
+        };
+        let succeeded = matches!(result, Ok(code) if *code == ExitCode::SUCCESS);
+        let outcome = if succeeded { "done" } else { "failed" };
+        let note = Note {
+            id: Uuid::new_v4(),
+            time: SystemClock.now(),
+            actor: Actor {
+                identity: format!("local:uid={}", nix::unistd::getuid()),
+                certificate: None,
+            },
+            command: self.command,
+            detail: BTreeMap::from([
+                ("arguments".to_owned(), self.arguments),
+                ("outcome".to_owned(), outcome.to_owned()),
+            ]),
+        };
+        if let Err(error) = Inbox::new(&config.state_dir).leave(&note) {
+            // Nobody is left to tell if standard error is closed.
+            let _ = terminal::note(format_args!(
+                "mastersign: this is not in the audit log: cannot leave a note in {}: {error}",
+                config.state_dir.display()
+            ));
+        }
+    }
+}
+
+/// The arguments without the values that a module's vendor may have put a secret into; PINs and
+/// passphrases are never arguments.
+fn shown(line: impl Iterator<Item = OsString>) -> String {
+    let mut words = Vec::new();
+    let mut is_hidden = false;
+    for word in line.skip(1) {
+        let word = word.to_string_lossy().into_owned();
+        let hides = |name: &&&str| word.starts_with(**name);
+        if std::mem::take(&mut is_hidden) {
+            words.push("…".to_owned());
+        } else if let Some(name) = HIDDEN.iter().find(hides) {
+            words.push(format!("{name}…"));
+            is_hidden = word == *name;
+        } else {
+            words.push(word);
+        }
+    }
+    let mut text = words.join(" ");
+    let end = text
+        .char_indices()
+        .map(|(at, _)| at)
+        .find(|at| *at >= LONGEST);
+    text.truncate(end.unwrap_or(text.len()));
+    text
+}
+
+/// What these say goes to the module.
+const HIDDEN: [&str; 2] = ["--env", "--init-args"];
+/// A record is kept for ever.
+const LONGEST: usize = 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn words(line: &str) -> impl Iterator<Item = OsString> {
+        line.split(' ').map(OsString::from)
+    }
+
+    #[test]
+    fn what_goes_to_the_module_is_not_shown() {
+        assert_eq!(
+            shown(words(
+                "mastersign hsm test --env PIN=1234 --init-args=pin:5678 --hsm a"
+            )),
+            "hsm test --env… … --init-args… --hsm a"
+        );
+    }
+
+    #[test]
+    fn a_line_without_end_is_cut_between_characters() {
+        let text = shown(words(&format!("mastersign {}", "ä".repeat(2000))));
+        assert_eq!(text, "ä".repeat(LONGEST / 2));
+    }
+}
