@@ -65,6 +65,7 @@ fn fields(load: &Value) -> String {
 }
 
 /// Everything but what a scenario with a master is needed for.
+#[expect(clippy::too_many_lines, reason = "a table of cases")]
 fn loads() -> Vec<Value> {
     let kwarg = |name: &str, value: Value| Value::map([("__kwarg__", true.into()), (name, value)]);
     let number = Value::Unsigned;
