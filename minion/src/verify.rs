@@ -8,6 +8,6 @@ mod fingerprint;
 mod key;
 mod signature;
 
-pub use fingerprint::Fingerprint;
+pub use fingerprint::{BadFingerprint, Fingerprint};
 pub use key::{KeyError, KeyHash, KeyHashError, PublicKey, clean_key};
 pub use signature::{Algorithm, Rejected, Signature, SignatureError, UnknownAlgorithm};

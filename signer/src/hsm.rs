@@ -19,8 +19,8 @@
 //! → token      PKCS#11
 //! ```
 //!
-//! Beside the path: [`pin`] reads PINs, [`latch`] remembers the wrong ones and [`attempt`] the
-//! logins whose end nobody saw, [`breaker`] spaces the restarts, [`status`] is what an operator
+//! Beside the path: [`pin`] reads PINs and [`unlock`] takes those that an operator hands over,
+//! [`latch`] remembers the wrong ones and [`attempt`] the logins whose end nobody saw, [`breaker`] spaces the restarts, [`status`] is what an operator
 //! sees.
 
 pub mod attempt;
@@ -38,6 +38,7 @@ mod start;
 pub mod status;
 mod supervisor;
 pub mod token;
+mod unlock;
 pub mod worker;
 
 pub use attempt::Attempts;
@@ -45,6 +46,7 @@ pub use latch::{LatchError, LatchKey, PinLatch};
 pub use pool::Pool;
 pub(crate) use process::INHERITED;
 pub use status::{HsmStatus, State};
+pub use unlock::UnlockError;
 
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -17,8 +17,9 @@
 //! → audit      the hash chain
 //! ```
 //!
-//! Beside the path: [`pki`] makes its certificates, [`client`] and [`fetch`] are the masters' and
-//! operators' side of it, [`commands`] is the command line.
+//! Beside the path: [`control`] is the door for root on the service's machine, [`pki`] makes its
+//! certificates, [`client`] and [`fetch`] are the masters' and operators' side of it, [`commands`] is
+//! the command line.
 #![deny(unsafe_code)]
 
 pub mod cli;
@@ -44,6 +45,8 @@ pub mod hsm;
 pub mod store;
 
 pub mod audit;
+
+pub mod control;
 
 pub mod client;
 

@@ -37,6 +37,7 @@ use crate::audit::Inbox;
 use crate::authorize::{OperatorsCa, OperatorsCaError};
 use crate::clock::{Clock, SystemClock};
 use crate::config::{Config, Limits};
+use crate::control::{ControlError, Door, Parts as Reach};
 use crate::hsm::latch::LatchKeyError;
 use crate::hsm::{self, LatchKey};
 use crate::signing::{Examiner, Parts, Service};
@@ -109,6 +110,7 @@ pub struct Server {
     readiness: Arc<Sources>,
     api: Listener,
     ops: Listener,
+    door: Door,
     addresses: Addresses,
     drain_timeout: Duration,
     metrics: Option<PrometheusHandle>,
@@ -131,18 +133,7 @@ impl Server {
         make_directory(&config.state_dir)?;
         // The store first: it refuses a directory into which others may write.
         let (backend, store) = open_store(config, &operators, &clock).await?;
-        let latch_key = LatchKey::open(&config.state_dir)?;
-        let context = hsm::Context {
-            executable: options.executable,
-            config: config.path.clone(),
-            store: store.uuid(),
-            signing_key: store.state().active,
-            latch: Arc::new(store.clone()),
-            latch_key,
-            attempts: hsm::Attempts::new(&config.state_dir),
-            force_login: options.force_login,
-        };
-        let pool = hsm::Pool::start(config.hsms.clone(), context);
+        let (pool, door) = start_hsms(config, &options, &store)?;
         let service = Arc::new(Service::new(Parts {
             store: store.clone(),
             signer: Arc::new(pool.clone()),
@@ -173,6 +164,7 @@ impl Server {
                 health::router(watched, options.metrics.clone()),
                 config.limits,
             ),
+            door,
             store,
             pool,
             service,
@@ -221,6 +213,7 @@ impl Server {
         tasks.spawn(reload::follow(self.live, background.clone()));
         let (inbox, store) = (self.inbox, self.store.clone());
         tasks.spawn(inbox::collect(inbox, store, background.clone()));
+        tasks.spawn(self.door.run(background.clone()));
         tasks.spawn(upkeep(self.metrics, self.admission, background));
         tasks.spawn(supervision::report(self.pool.clone(), ops.drain.clone()));
         tasks.close();
@@ -282,6 +275,9 @@ pub enum ServerError {
         #[source]
         source: io::Error,
     },
+    /// The control socket.
+    #[error("cannot open the control socket")]
+    Control(#[from] ControlError),
     /// The key of the PIN latch.
     #[error(transparent)]
     LatchKey(#[from] LatchKeyError),
@@ -363,6 +359,32 @@ async fn bind(address: SocketAddr) -> Result<TcpListener, ServerError> {
     TcpListener::bind(address)
         .await
         .map_err(|source| ServerError::Bind { address, source })
+}
+
+/// Starts the HSM workers, and opens the door through which root reaches them.
+fn start_hsms(
+    config: &Config,
+    options: &Options,
+    store: &Store,
+) -> Result<(hsm::Pool, Door), ServerError> {
+    let attempts = hsm::Attempts::new(&config.state_dir);
+    let context = hsm::Context {
+        executable: options.executable.clone(),
+        config: config.path.clone(),
+        store: store.uuid(),
+        signing_key: store.state().active,
+        latch: Arc::new(store.clone()),
+        latch_key: LatchKey::open(&config.state_dir)?,
+        attempts: attempts.clone(),
+        force_login: options.force_login,
+    };
+    let pool = hsm::Pool::start(config.hsms.clone(), context);
+    let reach = Reach {
+        pool: pool.clone(),
+        store: store.clone(),
+        attempts,
+    };
+    Ok((pool, Door::open(&config.state_dir, reach)?))
 }
 
 async fn open_store(

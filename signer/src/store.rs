@@ -33,6 +33,7 @@ mod testing;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
@@ -330,6 +331,26 @@ impl Store {
             .into_iter()
             .map(|(_, entry)| entry.value)
             .collect())
+    }
+
+    /// Allows the PINs of all tokens to be tried again, or of the one with this serial number, and
+    /// tells how many were latched.
+    ///
+    /// # Errors
+    ///
+    /// Fails if it could not be stored; for some tokens it may have been.
+    pub async fn unlatch_all(&self, serial: Option<&str>, actor: &Actor) -> Result<usize, Error> {
+        let serials: BTreeSet<String> = self
+            .state()
+            .latches()
+            .map(|latch| latch.serial.clone())
+            .filter(|latched| serial.is_none_or(|serial| serial == latched))
+            .collect();
+        let mut lifted: usize = 0;
+        for serial in serials {
+            lifted = lifted.saturating_add(self.unlatch(&serial, actor).await?);
+        }
+        Ok(lifted)
     }
 
     /// Finishes what waits, takes nothing more, and lets go of the database.

@@ -124,10 +124,28 @@ impl Site {
     ///
     /// Fails if the configuration can't be read or written.
     pub fn without_store_id(&self) -> Result<()> {
+        self.exchange(&format!("id = \"{}\"\n", self.store), "")
+    }
+
+    /// Puts `new` in the place of `old` in the configuration.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the configuration can't be read or written, or has no `old`.
+    pub fn exchange(&self, old: &str, new: &str) -> Result<()> {
         let text = fs::read_to_string(self.config())?;
-        let line = format!("id = \"{}\"\n", self.store);
-        anyhow::ensure!(text.contains(&line), "{line:?} is not in {text}");
-        Ok(fs::write(self.config(), text.replace(&line, ""))?)
+        anyhow::ensure!(text.contains(old), "{old:?} is not in {text}");
+        Ok(fs::write(self.config(), text.replace(old, new))?)
+    }
+
+    /// Puts another PIN source, or none, in the place of the file.
+    ///
+    /// # Errors
+    ///
+    /// As [`Site::exchange`].
+    pub fn exchange_pin(&self, source: &str) -> Result<()> {
+        let line = format!("pin = {{ file = {:?} }}\n", self.token.pin_file());
+        self.exchange(&line, source)
     }
 
     /// Starts the service and waits until it listens; its HSM may still be starting.
@@ -145,12 +163,22 @@ impl Site {
     ///
     /// As [`Site::serve`].
     pub fn serve_with(&self, options: &[&str]) -> Result<Service> {
+        self.serve_in(options, &[])
+    }
+
+    /// The same, with more variables in the environment.
+    ///
+    /// # Errors
+    ///
+    /// As [`Site::serve`].
+    pub fn serve_in(&self, options: &[&str], environment: &[(&str, &Path)]) -> Result<Service> {
         let mut command = mastersign()?;
         command
             .arg("serve")
             .arg("--config")
             .arg(self.config())
-            .args(options);
+            .args(options)
+            .envs(environment.iter().copied());
         let process = Process::start(&mut command)?;
         let line = process.log().wait_for("serving")?;
         Ok(Service {
@@ -230,6 +258,11 @@ impl Service {
         }
         anyhow::ensure!(killed, "the service has no worker process");
         Ok(())
+    }
+
+    /// Kills it and its workers, as a power cut would.
+    pub fn kill(mut self) {
+        self.process.kill();
     }
 
     /// Asks it to end and waits until it has.

@@ -6,6 +6,7 @@
 //! stands without its name.
 
 use std::fmt;
+use std::str::FromStr;
 
 use sha2::{Digest, Sha256};
 
@@ -62,6 +63,32 @@ impl fmt::Display for Fingerprint {
         Ok(())
     }
 }
+
+impl FromStr for Fingerprint {
+    type Err = BadFingerprint;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let mut bytes = [0; 32];
+        let mut pairs = text.split(':');
+        for byte in &mut bytes {
+            let pair = pairs.next().ok_or(BadFingerprint)?;
+            let lower_hex = |c: char| matches!(c, '0'..='9' | 'a'..='f');
+            if pair.len() != 2 || !pair.chars().all(lower_hex) {
+                return Err(BadFingerprint);
+            }
+            *byte = u8::from_str_radix(pair, 16).map_err(|_| BadFingerprint)?;
+        }
+        match pairs.next() {
+            None => Ok(Self(bytes)),
+            Some(_) => Err(BadFingerprint),
+        }
+    }
+}
+
+/// A text that is no SHA-256 in Salt's notation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a fingerprint is 32 lower-case hexadecimal pairs joined by colons")]
+pub struct BadFingerprint;
 
 impl fmt::Debug for Fingerprint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

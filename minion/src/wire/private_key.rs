@@ -6,6 +6,7 @@
 //! the key is freed, and it alone has OAEP with SHA-224.
 
 use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use openssl::bn::{BigNum, BigNumRef};
 use openssl::md::{Md, MdRef};
@@ -66,6 +67,7 @@ pub struct PrivateKey {
     key: PKey<Private>,
     public: PublicKey,
     token: Vec<u8>,
+    decryptions: AtomicU64,
 }
 
 impl PrivateKey {
@@ -89,7 +91,12 @@ impl PrivateKey {
         // life of the key.
         let token = sign_x931(&rsa, b"salt").map_err(|_| PrivateKeyError::NotRsa)?;
         let key = PKey::from_rsa(rsa).map_err(|_| PrivateKeyError::NotRsa)?;
-        Ok(Self { key, public, token })
+        Ok(Self {
+            key,
+            public,
+            token,
+            decryptions: AtomicU64::new(0),
+        })
     }
 
     /// The public half, as `_auth` sends it.
@@ -104,12 +111,22 @@ impl PrivateKey {
         &self.token
     }
 
+    /// How many ciphertexts the key was asked to open so far.
+    ///
+    /// Each is a question that a peer could ask the key, two or three to a handshake of a trusted
+    /// master; nobody else's may count.
+    #[must_use]
+    pub fn decryptions(&self) -> u64 {
+        self.decryptions.load(Ordering::Relaxed)
+    }
+
     /// Decrypts what a master encrypted for this minion.
     pub(super) fn decrypt(
         &self,
         encryption: Encryption,
         sealed: &[u8],
     ) -> Result<Zeroizing<Vec<u8>>, PrivateOperation> {
+        self.decryptions.fetch_add(1, Ordering::Relaxed);
         if sealed.len() != self.key.size() {
             return Err(PrivateOperation);
         }

@@ -9,13 +9,21 @@
     reason = "a test may panic"
 )]
 
+#[cfg(feature = "agent")]
+mod agent;
 mod clean_key;
 mod differential;
 mod failover;
 mod fingerprints;
 #[cfg(feature = "agent")]
+mod hostile;
+#[cfg(feature = "agent")]
+mod jobs;
+#[cfg(feature = "agent")]
 mod net;
 mod parse;
+#[cfg(feature = "agent")]
+mod scripted;
 mod vectors;
 mod wire;
 mod zmtp;

@@ -1,7 +1,7 @@
 //! The wire layer against what real masters and minions sent, and against what a hostile peer
 //! might.
 
-mod capture;
+pub(crate) mod capture;
 mod captures;
 mod hostile;
 mod keys;

@@ -139,6 +139,15 @@ impl Actor {
             certificate: None,
         }
     }
+
+    /// Somebody on the service's own machine, known to its kernel by this user id.
+    #[must_use]
+    pub fn local(user: u32) -> Self {
+        Self {
+            identity: format!("local:uid={user}"),
+            certificate: None,
+        }
+    }
 }
 
 /// What a record says was done.

@@ -87,6 +87,18 @@ fn is_our_own(fd: i32) -> bool {
         .is_some_and(|flags| flags & nix::libc::O_CLOEXEC != 0)
 }
 
+/// Reads the PIN from somewhere else, to its end; blocks as long as that does.
+///
+/// # Errors
+///
+/// As [`read`].
+pub fn from_reader(from: impl Read) -> Result<SecretString, Error> {
+    contents(from).map_err(|source| Error::File {
+        path: PathBuf::from("standard input"),
+        source,
+    })?
+}
+
 /// Whether reading the source again can give another PIN, and asks nobody.
 #[must_use]
 pub const fn is_rereadable(source: &PinSource) -> bool {
@@ -249,9 +261,9 @@ fn file(path: &Path, guard: Guard) -> Result<SecretString, Error> {
     contents(file).map_err(failed)?
 }
 
-fn contents(file: File) -> io::Result<Result<SecretString, Error>> {
+fn contents(from: impl Read) -> io::Result<Result<SecretString, Error>> {
     let mut content = Zeroizing::new(Vec::with_capacity(LONGEST.saturating_add(2)));
-    bounded(file).read_to_end(&mut content)?;
+    bounded(from).read_to_end(&mut content)?;
     Ok(trimmed(content))
 }
 

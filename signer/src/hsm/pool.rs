@@ -5,12 +5,14 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use minion::verify::{Algorithm, PublicKey, Signature};
+use secrecy::SecretString;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use super::pin::Inherited;
 use super::shared::{Answer, Call, Shared};
 use super::supervisor::Supervisor;
+use super::unlock::{self, Slot, UnlockError};
 use super::{Context, Error, HsmStatus};
 use crate::authorize::Permit;
 
@@ -37,15 +39,18 @@ impl Pool {
             .into_iter()
             .map(|hsm| (Inherited::of(&hsm.pin), hsm))
             .collect();
-        let supervisors = hsms
+        let (slots, supervisors) = hsms
             .into_iter()
             .enumerate()
             .map(|(index, (pin, hsm))| {
-                tokio::spawn(Supervisor::new(Arc::clone(&shared), index, hsm, pin).run())
+                let (slot, offers) = Slot::new(&hsm);
+                let supervisor = Supervisor::new(Arc::clone(&shared), index, hsm, pin);
+                (slot, tokio::spawn(supervisor.run(offers)))
             })
-            .collect();
+            .unzip();
         Self(Arc::new(Owner {
             shared,
+            slots,
             supervisors: Mutex::new(supervisors),
         }))
     }
@@ -128,6 +133,39 @@ impl Pool {
         self.0.shared.status()
     }
 
+    /// Hands over a PIN for one HSM, by name if there are several, and waits for what becomes of it.
+    ///
+    /// Dropping the future gives up the wait; a login that has begun is carried out.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the PIN was not used. A PIN that the token refuses is no error here: the status says
+    /// so.
+    pub async fn unlock(
+        &self,
+        hsm: Option<&str>,
+        pin: SecretString,
+        force: bool,
+    ) -> Result<HsmStatus, UnlockError> {
+        let (index, slot) = unlock::choose(&self.0.slots, hsm)?;
+        unlock::refuse_ready(self.status().get(index))?;
+        let (state, detail) = slot.offer(pin, force).await?;
+        let mut status = self
+            .status()
+            .into_iter()
+            .nth(index)
+            .ok_or(UnlockError::Stopped)?;
+        // What became of the login, whatever has happened since.
+        status.state = state;
+        status.detail = detail;
+        Ok(status)
+    }
+
+    /// Tells the HSMs that refused PINs may be presented again; the latch must be lifted already.
+    pub fn present_again(&self) {
+        self.0.shared.unlatched.send_replace(());
+    }
+
     /// Ends all workers and answers what still waits with [`Error::Unavailable`].
     pub async fn shutdown(&self) {
         self.0.shared.stop.cancel();
@@ -149,6 +187,8 @@ impl fmt::Debug for Pool {
 /// Stops the supervisors when nobody holds the pool any more.
 struct Owner {
     shared: Arc<Shared>,
+    /// Where PINs are handed over, in the order of the configuration.
+    slots: Vec<Slot>,
     supervisors: Mutex<Vec<JoinHandle<()>>>,
 }
 

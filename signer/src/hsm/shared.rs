@@ -51,6 +51,8 @@ pub(super) struct Shared {
     pub(super) key: watch::Sender<Option<Arc<SharedKey>>>,
     /// Rings whenever the notes on an HSM were changed.
     pub(super) changes: watch::Sender<()>,
+    /// Rings when an operator allowed refused PINs to be presented again.
+    pub(super) unlatched: watch::Sender<()>,
     /// One for each HSM: there may be work for it, or its state was changed from outside.
     bells: Vec<Notify>,
     /// One for each HSM: a signature of it verified since its last worker was lost.
@@ -91,6 +93,7 @@ impl Shared {
             stop: CancellationToken::new(),
             key: watch::Sender::new(None),
             changes: watch::Sender::new(()),
+            unlatched: watch::Sender::new(()),
             bells: hsms.iter().map(|_| Notify::new()).collect(),
             verified: hsms.iter().map(|_| AtomicBool::new(false)).collect(),
             inner: Mutex::new(Inner {

@@ -137,7 +137,7 @@ fn may_log_in(supervisor: &Supervisor, token: &TokenReport, tag: [u8; 32]) -> Re
         return Err(NotReady::Ending(PIN_LOCKED.to_owned()));
     }
     let counts = token.pin_count_low || token.pin_final_try;
-    if counts && !supervisor.shared.context.force_login {
+    if counts && !supervisor.force && !supervisor.shared.context.force_login {
         return Err(NotReady::CountLow);
     }
     Ok(())
@@ -150,6 +150,8 @@ async fn latch(
     tag: [u8; 32],
     detail: String,
 ) -> NotReady {
+    // A latch that was lifted before this one is no word on it.
+    supervisor.unlatched.mark_unchanged();
     supervisor.refused = Some(tag);
     let latch = Arc::clone(&supervisor.shared.context.latch);
     match latch.latch(&serial, tag, &detail).await {
@@ -249,12 +251,13 @@ fn unexpected(report: Report) -> NotReady {
 }
 
 pub(super) const COUNT_LOW: &str = "the token reports that a wrong PIN was presented since the last login; \
-    log in once with the right PIN, or start the service with --force-login";
+    log in once with the right PIN, hand it over with `mastersign hsm unlock --force`, or start the \
+    service with --force-login";
 const NOT_FIRST: &str = "the store has no signing key yet, and only the first configured HSM may bring one, or one whose \
     public_key is pinned";
 const LATCHED: &str = "this token refused this PIN before, or was asked with it and did not answer; put the right \
     PIN into its source, and restart the service unless the source is a file, a credential or a \
-    command";
+    command; or hand it over with `mastersign hsm unlock`";
 const UNKNOWN: &str =
     "two logins with this PIN were begun and their outcome never seen; it is not tried again";
 const PIN_LOCKED: &str = "the token's PIN is locked; its security officer has to reset it";

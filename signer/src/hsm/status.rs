@@ -5,10 +5,10 @@
 
 use std::time::Duration;
 
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Serialize, Serializer};
 
 /// The state of one HSM.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum State {
     /// The last start failed or workers were lost repeatedly; the next start comes by itself.
@@ -16,7 +16,7 @@ pub enum State {
     /// The token or its key is not what the configuration asks for; it stays so until the service
     /// is restarted.
     Failed,
-    /// No PIN source is configured.
+    /// No PIN source is configured, and `mastersign hsm unlock` has not handed one over yet.
     Locked,
     /// The token says that a wrong PIN was presented lately; it is not risked without an operator's
     /// word.

@@ -1,13 +1,15 @@
 //! The life of one HSM: start a worker, serve until it is lost, wait, start the next.
 //!
 //! Everything that must outlive a worker is here: the PIN, the latch and the count of failures. A
-//! worker logs in once and never again, so each login is a decision of this module.
+//! worker logs in once and never again, so each login is a decision of this module. Whenever it
+//! waits it also takes a PIN that an operator hands over, and starts with that at once.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use hsm_config::PinSource;
 use secrecy::SecretString;
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot, watch};
 
 use super::breaker::Breaker;
 use super::pin::Inherited;
@@ -16,6 +18,7 @@ use super::protocol::WorkerReady;
 use super::serving::Serving;
 use super::shared::{Hsm, Shared};
 use super::start::{self, NotReady};
+use super::unlock::Offer;
 use super::{State, pin};
 
 /// Looks after one configured HSM.
@@ -31,6 +34,12 @@ pub(super) struct Supervisor {
     inherited: Option<Result<Inherited, pin::Error>>,
     /// What the token refused but the store would not remember.
     pub(super) refused: Option<[u8; 32]>,
+    /// The PIN was handed over, and its holder said to risk it.
+    pub(super) force: bool,
+    /// Who waits for what becomes of the PIN that was handed over.
+    asked: Option<oneshot::Sender<(State, String)>>,
+    /// Rings when an operator lifted a latch.
+    pub(super) unlatched: watch::Receiver<()>,
     /// Whether the next start has a good chance, so that calls may wait for it.
     is_promising: bool,
 }
@@ -41,17 +50,20 @@ enum Next {
     Start(Duration),
     /// A start, when the PIN may be another one.
     Pin { serial: String, tag: [u8; 32] },
+    /// A start, when a PIN was handed over.
+    Unlock,
     /// Nothing, until the service is restarted.
     Nothing,
 }
 
 impl Supervisor {
-    pub(super) const fn new(
+    pub(super) fn new(
         shared: Arc<Shared>,
         index: usize,
         hsm: hsm_config::Hsm,
         inherited: Option<Result<Inherited, pin::Error>>,
     ) -> Self {
+        let unlatched = shared.unlatched.subscribe();
         Self {
             shared,
             index,
@@ -60,29 +72,67 @@ impl Supervisor {
             pin: None,
             inherited,
             refused: None,
+            force: false,
+            asked: None,
+            unlatched,
             is_promising: true,
         }
     }
 
     /// Ends when the pool is stopped; the worker is killed then.
-    pub(super) async fn run(mut self) {
+    pub(super) async fn run(mut self, mut offers: mpsc::Receiver<Offer>) {
         let stop = self.shared.stop.clone();
-        stop.run_until_cancelled(self.live()).await;
+        stop.run_until_cancelled(self.live(&mut offers)).await;
         self.note(State::Stopped, "the service is shutting down");
     }
 
-    async fn live(&mut self) {
+    async fn live(&mut self, offers: &mut mpsc::Receiver<Offer>) {
         loop {
-            match self.one_worker().await {
-                Next::Start(wait) => tokio::time::sleep(wait).await,
-                Next::Pin { serial, tag } => self.until_another_pin(&serial, &tag).await,
-                Next::Nothing => break,
+            let next = self.one_worker(offers).await;
+            let wait = async {
+                match next {
+                    Next::Start(wait) => tokio::time::sleep(wait).await,
+                    Next::Pin { serial, tag } => self.until_another_pin(&serial, &tag).await,
+                    Next::Unlock => std::future::pending().await,
+                    Next::Nothing => return false,
+                }
+                true
+            };
+            let offer = tokio::select! {
+                goes_on = wait => {
+                    if !goes_on {
+                        break;
+                    }
+                    None
+                }
+                offer = wanted(offers) => Some(offer),
+            };
+            if let Some(offer) = offer {
+                self.take(offer);
             }
         }
+        // Whoever hands over a PIN from here on is told at once that it is of no use.
+        offers.close();
         std::future::pending::<()>().await;
     }
 
-    async fn one_worker(&mut self) -> Next {
+    /// Starts anew with a PIN that was handed over.
+    fn take(&mut self, offer: Offer) {
+        self.pin = Some(offer.pin);
+        self.force = offer.force;
+        self.asked = Some(offer.outcome);
+    }
+
+    /// Tells whoever handed over a PIN what became of it.
+    fn answer(&mut self, state: State, detail: &str) {
+        self.force = false;
+        if let Some(asked) = self.asked.take() {
+            // It may have stopped waiting.
+            let _ = asked.send((state, detail.to_owned()));
+        }
+    }
+
+    async fn one_worker(&mut self, offers: &mut mpsc::Receiver<Offer>) -> Next {
         if self.pin.is_none() && !answers_at_once(&self.hsm.pin) {
             // Calls do not wait for a person or a program.
             let is_promising = std::mem::replace(&mut self.is_promising, false);
@@ -91,13 +141,28 @@ impl Supervisor {
         } else {
             self.note(State::Starting, "starting a worker");
         }
-        let pin = match self.pin().await {
-            Ok(pin) => pin,
-            Err(pin::Error::Locked) => {
-                self.note(State::Locked, "no PIN source is configured");
-                return Next::Nothing;
+        let read = tokio::select! {
+            read = self.pin() => Ok(read),
+            offer = wanted(offers) => Err(offer),
+        };
+        let pin = match read {
+            Ok(Ok(pin)) => pin,
+            Ok(Err(pin::Error::Locked)) => {
+                self.is_promising = false;
+                self.note(State::Locked, LOCKED);
+                tracing::warn!(
+                    hsm = self.hsm.name.as_str(),
+                    detail = LOCKED,
+                    "the HSM is locked"
+                );
+                return Next::Unlock;
             }
-            Err(error) => return self.not_started(&chain(&error)),
+            Ok(Err(error)) => return self.not_started(&chain(&error)),
+            Err(offer) => {
+                let pin = offer.pin.clone();
+                self.take(offer);
+                pin
+            }
         };
         let mut process = match Process::start(&self.hsm, &self.shared.context) {
             Ok(process) => process,
@@ -127,17 +192,18 @@ impl Supervisor {
     async fn serve(&mut self, mut process: Process, ready: WorkerReady) -> Next {
         let sessions = usize::from(ready.sessions);
         let detail = format!("signs with {sessions} sessions; key {}", ready.verdict);
+        self.shared.update(self.index, |notes| {
+            notes.set(State::Ready, &detail);
+            notes.status.sessions = sessions;
+            notes.probed = Some(Instant::now());
+        });
         tracing::info!(
             hsm = self.hsm.name.as_str(),
             sessions,
             verdict = ready.verdict,
             "the HSM is ready"
         );
-        self.shared.update(self.index, |notes| {
-            notes.set(State::Ready, &detail);
-            notes.status.sessions = sessions;
-            notes.probed = Some(Instant::now());
-        });
+        self.answer(State::Ready, &detail);
         let deadline = self.hsm.pool.sign_deadline;
         let mut serving = Serving::new(&self.shared, self.index, sessions, deadline);
         let loss = serving.run(&mut process).await;
@@ -200,8 +266,9 @@ impl Supervisor {
                 detail,
             } => {
                 self.stay(State::PinLatched, &detail);
-                // Whatever lifts the latch, what is tried next is what the source holds then.
-                if pin::is_rereadable(&self.hsm.pin) {
+                // Whatever lifts the latch, what is tried next is what the source holds then, or
+                // what is handed over then.
+                if pin::is_rereadable(&self.hsm.pin) || self.hsm.pin == PinSource::Locked {
                     self.pin = None;
                 }
                 Next::Pin { serial, tag }
@@ -211,17 +278,20 @@ impl Supervisor {
 
     /// Notes a state that an operator has to do something about.
     fn stay(&mut self, state: State, detail: &str) {
+        self.is_promising = false;
+        self.note(state, detail);
+        // Whoever reads the log finds the state as it says.
         tracing::error!(
             hsm = self.hsm.name.as_str(),
             ?state,
             detail,
             "the HSM cannot be used"
         );
-        self.is_promising = false;
-        self.note(state, detail);
+        self.answer(state, detail);
     }
 
-    fn back_off(&self, wait: Duration, detail: &str) {
+    fn back_off(&mut self, wait: Duration, detail: &str) {
+        self.answer(State::Backoff, detail);
         self.shared.update(self.index, |notes| {
             notes.set(State::Backoff, detail);
             notes.retry = Instant::now().checked_add(wait);
@@ -252,7 +322,15 @@ impl Supervisor {
     /// Waits until the latch is lifted or the source gives another PIN.
     async fn until_another_pin(&mut self, serial: &str, tag: &[u8; 32]) {
         loop {
-            tokio::time::sleep(PIN_POLL).await;
+            tokio::select! {
+                () = tokio::time::sleep(PIN_POLL) => {}
+                lifted = self.unlatched.changed() => {
+                    // The sender lives as long as this, so it was a ring.
+                    if lifted.is_ok() && self.refused.as_ref() == Some(tag) {
+                        self.refused = None;
+                    }
+                }
+            }
             if !self.is_refused(serial, tag) {
                 return;
             }
@@ -288,9 +366,20 @@ impl Hsm {
     }
 }
 
+/// The next PIN that somebody still waits for the outcome of.
+async fn wanted(offers: &mut mpsc::Receiver<Offer>) -> Offer {
+    loop {
+        match offers.recv().await {
+            Some(offer) if !offer.outcome.is_closed() => return offer,
+            Some(_) => {}
+            // The pool is gone, and so will this be.
+            None => std::future::pending().await,
+        }
+    }
+}
+
 /// Whether the source answers at once.
-const fn answers_at_once(source: &hsm_config::PinSource) -> bool {
-    use hsm_config::PinSource;
+const fn answers_at_once(source: &PinSource) -> bool {
     match source {
         PinSource::Credential { .. }
         | PinSource::Environment { .. }
@@ -301,7 +390,7 @@ const fn answers_at_once(source: &hsm_config::PinSource) -> bool {
 }
 
 /// Reads a PIN on a thread of its own: a command or a person takes its time.
-async fn read_pin(source: hsm_config::PinSource) -> Result<SecretString, pin::Error> {
+async fn read_pin(source: PinSource) -> Result<SecretString, pin::Error> {
     on_a_thread(move || pin::read(&source)).await
 }
 
@@ -343,3 +432,5 @@ fn chance() -> u16 {
 
 /// Seldom enough for a PIN command, often enough for an operator who waits for the effect.
 const PIN_POLL: Duration = Duration::from_secs(20);
+const LOCKED: &str =
+    "no PIN source is configured; `mastersign hsm unlock` on this machine hands a PIN over";

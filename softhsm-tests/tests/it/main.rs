@@ -9,9 +9,12 @@
 mod acceptance;
 mod concurrency;
 mod fetch;
+mod getting_there;
 mod hsm_commands;
+mod jobs;
 mod outage;
 mod salt;
+mod unlock;
 mod worker_gate;
 mod workers;
 mod zmtp;

@@ -1,13 +1,9 @@
 //! What goes on being served when the HSM does not.
 
-use std::process::Command;
-
 use minion::verify::Algorithm;
 use signer::authorize::Verb;
 use signer::client::Put;
-use softhsm_tests::binaries::mastersign;
 use softhsm_tests::people::{Master, Operator};
-use softhsm_tests::process::{attempt, run};
 use softhsm_tests::service::{Service, Site};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -89,33 +85,6 @@ fn a_restart_does_not_try_a_wrong_pin_again() {
     let service = site.serve_with(&["--force-login"]).unwrap();
     service.log().wait_for("the HSM is ready").unwrap();
     assert_eq!(logins(), 2);
-}
-
-#[test]
-fn an_operator_who_lifts_the_latch_gets_one_more_try() {
-    let site = Site::create().unwrap();
-    let logins = || site.token().counts().calls("C_Login").unwrap();
-    site.token().write_pin("not-the-pin").unwrap();
-    for tries in [1, 2] {
-        let service = site.serve_with(&["--force-login"]).unwrap();
-        service.log().wait_for("the HSM cannot be used").unwrap();
-        let (status, _, why) = attempt(&unlatch(&site)).unwrap();
-        assert!(
-            !status.success() && why.contains("stop the service first"),
-            "{why}"
-        );
-        assert!(service.stop().unwrap().success());
-        assert_eq!(logins(), tries);
-        assert!(run(&unlatch(&site)).unwrap().contains("latches lifted: 1"));
-    }
-}
-
-fn unlatch(site: &Site) -> Command {
-    let mut command = mastersign().unwrap();
-    command
-        .args(["hsm", "unlatch", "--config"])
-        .arg(site.config());
-    command
 }
 
 async fn accept(site: &Site, service: &Service, master: &Master) {

@@ -29,6 +29,8 @@ pub struct Session {
     pub publish_port: NonZeroU16,
     /// The master's key, signed by a trusted signing key and proved to be the sender's.
     pub master: PublicKey,
+    /// Which of [`Trust::signing_keys`](super::Trust::signing_keys) vouched for it.
+    pub signer: usize,
 }
 
 impl Handshake<'_> {
@@ -57,7 +59,7 @@ impl Handshake<'_> {
         load: &[u8],
         signature: &Signature,
     ) -> Result<Session, Refusal> {
-        let master = self.master_key(accepted)?;
+        let (master, signer) = self.master_key(accepted)?;
         self.check_signature(&master, load, signature)?;
         self.check_nonce(&accepted.nonce)?;
         let (aes, session) = self
@@ -68,11 +70,12 @@ impl Handshake<'_> {
             session,
             publish_port: accepted.publish_port,
             master,
+            signer,
         })
     }
 
-    /// The master's key, if a trusted signing key vouches for it and it is fit for use.
-    fn master_key(&self, accepted: &Accepted) -> Result<PublicKey, Refusal> {
+    /// The master's key, if it is fit for use, and which signing key vouches for it.
+    fn master_key(&self, accepted: &Accepted) -> Result<(PublicKey, usize), Refusal> {
         let signature = accepted.pub_sig.as_ref().ok_or(Refusal::SignatureMissing)?;
         let signature = Signature::from_file(signature).map_err(|_| Refusal::SignatureDamaged)?;
         let master = PublicKey::parse(&accepted.pub_key)?;
@@ -85,9 +88,9 @@ impl Handshake<'_> {
         }
         let algorithm = self.identity.algorithms.signing;
         let mut trusted = self.trust.signing_keys.iter();
-        if !trusted.any(|signer| signer.verify(algorithm, &master, &signature).is_ok()) {
-            return Err(Refusal::SignatureRejected);
-        }
+        let signer = trusted
+            .position(|signer| signer.verify(algorithm, &master, &signature).is_ok())
+            .ok_or(Refusal::SignatureRejected)?;
         if !master.is_acceptable() {
             return Err(Refusal::Weak {
                 bits: master.bits(),
@@ -103,7 +106,7 @@ impl Handshake<'_> {
         {
             return Err(Refusal::Finger);
         }
-        Ok(master)
+        Ok((master, signer))
     }
 
     /// A master that does not let us in shows no key, so only one that we know can be believed.

@@ -18,7 +18,7 @@ pub enum Command {
         data: Value,
     },
     /// Returns what a job gave.
-    Return(Return),
+    Return(Box<Return>),
 }
 
 /// The result of a job.
@@ -32,10 +32,16 @@ pub struct Return {
     pub fun_args: Vec<Value>,
     /// What it returned.
     pub value: Value,
-    /// 0, or what Salt's shell shows instead.
-    pub retcode: u64,
-    /// Whether it did what it was asked for.
-    pub success: bool,
+    /// 0, or what Salt's shell shows instead; a map by function if there are several.
+    pub retcode: Value,
+    /// Whether it did what it was asked for; a map by function if there are several.
+    pub success: Value,
+    /// The outputter that shows it, if it is not the master's choice.
+    pub out: Option<String>,
+    /// Who asked for the job, as its publication says.
+    pub user: Option<String>,
+    /// What the publication wants to have back with the return.
+    pub metadata: Option<Value>,
     /// The time as Salt writes it: `2026-11-22T01:25:06.996258+00:00`.
     pub stamp: String,
 }
@@ -50,18 +56,29 @@ impl Command {
                 ("data", data.clone()),
                 ("tag", tag.as_str().into()),
             ],
-            // Salt 3008.5, salt/minion.py, Minion._prepare_return_pub.
-            Self::Return(job) => vec![
-                ("cmd", "_return".into()),
-                ("id", id.as_str().into()),
-                ("jid", job.jid.as_str().into()),
-                ("fun", job.fun.clone()),
-                ("fun_args", Value::Array(job.fun_args.clone())),
-                ("return", job.value.clone()),
-                ("retcode", job.retcode.into()),
-                ("success", job.success.into()),
-                ("_stamp", job.stamp.as_str().into()),
-            ],
+            Self::Return(job) => job.fields(id),
         }
+    }
+}
+
+impl Return {
+    /// Salt 3008.5, `salt/minion.py`, `Minion._prepare_return_pub`.
+    fn fields(&self, id: &MinionId) -> Vec<(&'static str, Value)> {
+        let mut fields = vec![
+            ("cmd", "_return".into()),
+            ("id", id.as_str().into()),
+            ("jid", self.jid.as_str().into()),
+            ("fun", self.fun.clone()),
+            ("fun_args", Value::Array(self.fun_args.clone())),
+            ("return", self.value.clone()),
+            ("retcode", self.retcode.clone()),
+            ("success", self.success.clone()),
+        ];
+        let text = |text: &String| Value::from(text.as_str());
+        fields.extend(self.user.as_ref().map(|user| ("user", text(user))));
+        fields.extend(self.metadata.clone().map(|metadata| ("metadata", metadata)));
+        fields.extend(self.out.as_ref().map(|out| ("out", text(out))));
+        fields.push(("_stamp", self.stamp.as_str().into()));
+        fields
     }
 }

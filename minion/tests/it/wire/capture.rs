@@ -66,6 +66,10 @@ impl Capture {
         hex::decode(text.trim()).unwrap()
     }
 
+    pub(crate) fn frame_or_none(&self, name: &str) -> Option<Vec<u8>> {
+        self.has(name).then(|| self.frame(name))
+    }
+
     pub(crate) fn has(&self, name: &str) -> bool {
         self.folder.join(format!("{name}.hex")).exists()
     }
@@ -146,7 +150,7 @@ pub(crate) struct Party {
     pub(crate) signing_keys: Vec<PublicKey>,
     pub(crate) revoked: BTreeSet<KeyHash>,
     pub(crate) finger: Option<Fingerprint>,
-    session: Option<String>,
+    pub(crate) session: Option<String>,
 }
 
 impl Party {

@@ -271,15 +271,18 @@ fn command(load: &mut Fields) -> Command {
             data: load.take("data").unwrap(),
         };
     }
-    Command::Return(Return {
+    Command::Return(Box::new(Return {
         jid: load.text("jid").unwrap().parse().unwrap(),
         fun: load.take("fun").unwrap(),
         fun_args: Vec::new(),
         value: load.take("return").unwrap(),
-        retcode: load.unsigned("retcode").unwrap(),
-        success: load.take("success").unwrap() == Value::Bool(true),
+        retcode: load.take("retcode").unwrap(),
+        success: load.take("success").unwrap(),
+        out: None,
+        user: None,
+        metadata: None,
         stamp: load.text("_stamp").unwrap(),
-    })
+    }))
 }
 
 fn with_token(request: &[u8], token: Option<Vec<u8>>) -> Vec<u8> {

@@ -73,10 +73,22 @@ impl Connection {
     }
 
     /// The same for an operator with another role.
-    pub(in crate::commands) fn open_as(
-        wanted: OperatorRole,
-        arguments: Options,
-    ) -> anyhow::Result<Self> {
+    pub(super) fn open_as(wanted: OperatorRole, arguments: Options) -> anyhow::Result<Self> {
+        let connection = Self::open_as_anybody(arguments)?;
+        match connection.credentials.identity() {
+            Identity::Operator { role, .. } if *role == wanted => Ok(connection),
+            other => {
+                let wanted = wanted.name();
+                anyhow::bail!(
+                    "the client certificate is {other}, and this needs the role {wanted}; \
+                     `mastersign pki issue {wanted} NAME` makes one"
+                )
+            }
+        }
+    }
+
+    /// The same for what every client may ask.
+    pub(super) fn open_as_anybody(arguments: Options) -> anyhow::Result<Self> {
         let arguments = arguments.complete()?;
         let (Some(url), Some(ca), Some(certificate), Some(key)) = (
             &arguments.url,
@@ -89,16 +101,6 @@ impl Connection {
             );
         };
         let credentials = Credentials::read(ca, certificate, key)?;
-        match credentials.identity() {
-            Identity::Operator { role, .. } if *role == wanted => {}
-            other => {
-                let wanted = wanted.name();
-                anyhow::bail!(
-                    "the client certificate is {other}, and this needs the role {wanted}; \
-                     `mastersign pki issue {wanted} NAME` makes one"
-                )
-            }
-        }
         Ok(Self {
             client: Client::new(url, &credentials)?,
             credentials,

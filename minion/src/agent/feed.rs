@@ -1,0 +1,205 @@
+//! The owner of a session's subscription: opens what the master publishes and answers for its
+//! publisher being alive.
+//!
+//! A publication under another AES key is kept until the session is renewed, since it is authentic
+//! and a master does not publish it twice.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+
+use super::channel::Channel;
+use super::notice::{Half, Notice};
+use super::setup::Setup;
+use super::speak::chain;
+use crate::failover::ProbeId;
+use crate::net::{Error, Subscription};
+use crate::verify::Algorithm;
+use crate::wire::crypticle::{Crypticle, OpenError};
+use crate::wire::publish::{PublicationError, Publications};
+
+/// What the driver wants of the owner.
+#[derive(Debug)]
+pub(super) enum Order {
+    /// Say whether the publisher lives.
+    Probe { probe: ProbeId, within: Duration },
+    /// The session was renewed.
+    Rekey(Box<Keys>),
+}
+
+/// What opens a master's publications.
+#[derive(Debug)]
+pub(super) struct Keys {
+    pub(super) aes: Crypticle,
+    /// Where the return of what is published goes.
+    pub(super) channel: Arc<Channel>,
+    /// The serial that was reached under this AES key before, if it was known then.
+    pub(super) last_serial: Option<u64>,
+}
+
+impl Keys {
+    /// `reached` is a serial that was reached since the last one was looked up.
+    fn split(self, algorithm: Algorithm, reached: Option<u64>) -> (Publications, Arc<Channel>) {
+        let last_serial = self.last_serial.max(reached);
+        let master = self.channel.key.clone();
+        let publications = Publications::new(self.aes, master, algorithm, last_serial);
+        (publications, self.channel)
+    }
+}
+
+/// The state of the owner.
+#[derive(Debug)]
+pub(super) struct Feed {
+    setup: Arc<Setup>,
+    channel: Arc<Channel>,
+    subscription: Subscription,
+    publications: Publications,
+    /// Publications under a key that we do not have yet.
+    sealed: VecDeque<Vec<u8>>,
+    orders: mpsc::Receiver<Order>,
+    notices: mpsc::Sender<Notice>,
+}
+
+impl Feed {
+    pub(super) fn new(
+        setup: Arc<Setup>,
+        subscription: Subscription,
+        keys: Keys,
+        notices: mpsc::Sender<Notice>,
+    ) -> (Self, mpsc::Sender<Order>) {
+        let (sender, orders) = mpsc::channel(ORDERS);
+        let (publications, channel) = keys.split(setup.publications, None);
+        let feed = Self {
+            publications,
+            channel,
+            setup,
+            subscription,
+            sealed: VecDeque::new(),
+            orders,
+            notices,
+        };
+        (feed, sender)
+    }
+
+    /// Reads until the connection or the session ends.
+    pub(super) async fn run(mut self) {
+        let error = loop {
+            tokio::select! {
+                biased;
+                order = self.orders.recv() => {
+                    let Some(order) = order else { return };
+                    if let Err(error) = self.obey(order).await {
+                        break error;
+                    }
+                }
+                next = self.subscription.next() => match next {
+                    Ok(publication) => self.open(publication.payload, true).await,
+                    Err(error) => break error,
+                }
+            }
+        };
+        let (attempt, why) = (self.channel.attempt, chain(&error));
+        // Whoever has no ear for it has ended.
+        let _ = self.notices.send(Notice::Gone { attempt, why }).await;
+    }
+
+    async fn obey(&mut self, order: Order) -> Result<(), Error> {
+        match order {
+            Order::Probe { probe, within } => match self.subscription.probe(within).await {
+                Ok(_) => {
+                    let half = Half::Publisher;
+                    let _ = self.notices.send(Notice::Alive { probe, half }).await;
+                    Ok(())
+                }
+                // The machine has its own deadline and draws the conclusion.
+                Err(Error::Late { .. }) => Ok(()),
+                Err(error) => Err(error),
+            },
+            Order::Rekey(keys) => {
+                self.rekey(*keys).await;
+                Ok(())
+            }
+        }
+    }
+
+    async fn rekey(&mut self, keys: Keys) {
+        let same = keys.aes.id() == self.publications.key() && keys.channel.key == self.channel.key;
+        let reached = self.publications.last_serial().filter(|_| same);
+        (self.publications, self.channel) = keys.split(self.setup.publications, reached);
+        for body in std::mem::take(&mut self.sealed) {
+            self.open(body, false).await;
+        }
+    }
+
+    /// Keeps a publication for the new keys, and lets go of the oldest if there are too many.
+    fn keep(&mut self, body: Vec<u8>) {
+        self.sealed.push_back(body);
+        while self.sealed.len() > SEALED
+            || self.sealed.iter().map(Vec::len).sum::<usize>() > SEALED_BYTES
+        {
+            self.sealed.pop_front();
+            tracing::warn!(
+                target: "minion::agent",
+                "more than {SEALED} publications or {SEALED_BYTES} bytes of them wait for the \
+                 master's new key; the oldest is dropped"
+            );
+        }
+    }
+
+    /// Opens a publication and hands it on; `again` is whether new keys may open it if these do
+    /// not.
+    async fn open(&mut self, body: Vec<u8>, again: bool) {
+        match self.publications.open(&body) {
+            Ok(publication) => {
+                let serial = publication.serial;
+                let aes = self.publications.key();
+                let store = &self.setup.store;
+                if let Err(error) = store.remember_serial(&self.channel.key, aes, serial) {
+                    tracing::error!(
+                        target: "minion::agent",
+                        "the serial {serial} could not be written down, so this publication may \
+                         be replayed after a restart: {error}"
+                    );
+                }
+                let publication = Box::new(publication);
+                let notice = Notice::Published {
+                    channel: Arc::clone(&self.channel),
+                    publication,
+                };
+                let _ = self.notices.send(notice).await;
+            }
+            Err(PublicationError::Open(OpenError::Sealed)) if again => {
+                self.keep(body);
+                let attempt = self.channel.attempt;
+                let _ = self.notices.send(Notice::KeysRefused { attempt }).await;
+            }
+            Err(error) => tracing::warn!(target: "minion::agent", "{}", chain(&error)),
+        }
+    }
+}
+
+impl Drop for Feed {
+    fn drop(&mut self) {
+        let left = self.sealed.len();
+        if left > 0 {
+            tracing::warn!(
+                target: "minion::agent",
+                "{left} publications under a new key of the master were never opened: the session \
+                 ended before it was renewed"
+            );
+        }
+    }
+}
+
+/// A probe and a renewal at most are under way.
+const ORDERS: usize = 4;
+
+/// Publications that wait for a renewal, which takes `random_reauth_delay` at most: a master that
+/// publishes more than six a second under a new key is not one that people type at.
+const SEALED: usize = 64;
+
+/// And how many bytes of them: they are signed but may be anything, also what the master published
+/// under an earlier key and somebody plays again.
+const SEALED_BYTES: usize = 4 << 20;

@@ -1,0 +1,96 @@
+//! The command line of `mastersign-minion`.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::commands::run;
+use crate::config::{self, Config, Overrides};
+use crate::log;
+
+/// A Salt minion that answers to masters whose keys one signing key vouches for.
+#[derive(Debug, Parser)]
+#[command(name = "mastersign-minion", version, max_term_width = 100)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Sign in to a master, answer its jobs, and find another when it is lost
+    Run(run::Arguments),
+}
+
+impl Cli {
+    /// Runs the command and tells the exit code.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the command could not begin; what it found out is its exit code.
+    pub fn run(self) -> anyhow::Result<ExitCode> {
+        match self.command {
+            Command::Run(arguments) => run::run(&arguments),
+        }
+    }
+}
+
+/// Where the configuration is, for every command that reads it.
+#[derive(Args, Clone, Debug)]
+pub struct ConfigArgument {
+    /// The directory of Salt's file `minion`
+    #[arg(short = 'c', long, value_name = "DIR", default_value = "/etc/salt")]
+    config_dir: PathBuf,
+}
+
+impl ConfigArgument {
+    /// Reads the configuration.
+    ///
+    /// # Errors
+    ///
+    /// Names the file and the option, what was found there and what to write instead.
+    pub fn load(&self, overrides: &Overrides) -> anyhow::Result<Config> {
+        Ok(config::load(&self.config_dir.join("minion"), overrides)?)
+    }
+}
+
+/// What the command line says about the log, under the names of salt-minion.
+#[derive(Args, Clone, Debug)]
+pub struct LogArguments {
+    /// The least severe level that is shown: trace, debug, info, warning, error, critical or quiet
+    #[arg(short = 'l', long, value_name = "LEVEL")]
+    log_level: Option<log::Level>,
+
+    /// Write the log into this file instead of the configured one
+    #[arg(long, value_name = "FILE")]
+    log_file: Option<PathBuf>,
+
+    /// The least severe level that is written into the file
+    #[arg(long, value_name = "LEVEL")]
+    log_file_level: Option<log::Level>,
+
+    /// Write JSON, an object a line, instead of Salt's lines
+    #[arg(long)]
+    json: bool,
+}
+
+impl From<&LogArguments> for Overrides {
+    fn from(arguments: &LogArguments) -> Self {
+        Self {
+            log_level: arguments.log_level,
+            log_file: arguments.log_file.clone(),
+            log_file_level: arguments.log_file_level,
+            log_format: arguments.json.then_some(log::Style::Json),
+        }
+    }
+}
+
+/// Tells a person why nothing was done.
+#[expect(
+    clippy::print_stderr,
+    reason = "there may be no log yet, and standard error is what a supervisor keeps"
+)]
+pub fn complain(error: &anyhow::Error) {
+    eprintln!("mastersign-minion: {error:#}");
+}
