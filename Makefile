@@ -4,7 +4,7 @@ SHELL := /bin/bash
 SETUP := softhsm-tests/setup
 ARGS  ?=
 
-.PHONY: help run test lint fmt bench fuzz soak doc
+.PHONY: help run test lint fmt bench fuzz vectors soak doc
 .DEFAULT_GOAL := help
 
 help: ## This list
@@ -32,6 +32,10 @@ bench: ## Measure on a real token and beside real Salt, as ratios (optimised bui
 
 fuzz: ## Feed arbitrary bytes to every parser (SECONDS_EACH=60; needs cargo-fuzz and a nightly toolchain)
 	@$(SETUP)/fuzz.sh
+
+vectors: ## Record minion/tests/vectors/wire anew from real masters of each Salt (ARGS="3008.5" for one of them)
+	@$(SETUP)/packages.sh test
+	@$(SETUP)/vectors.sh $(ARGS)
 
 soak: ## Every case at every Salt, then the failover and concurrency tests again and again (ROUNDS=20)
 	@$(SETUP)/packages.sh test

@@ -79,9 +79,9 @@ pub struct LogArguments {
     #[arg(long, value_name = "LEVEL")]
     log_file_level: Option<log::Level>,
 
-    /// Write JSON, an object a line, instead of Salt's lines
-    #[arg(long)]
-    json: bool,
+    /// The form of the lines
+    #[arg(long, value_enum, value_name = "FORMAT")]
+    log_format: Option<log::Style>,
 }
 
 impl From<&LogArguments> for Overrides {
@@ -90,7 +90,7 @@ impl From<&LogArguments> for Overrides {
             log_level: arguments.log_level,
             log_file: arguments.log_file.clone(),
             log_file_level: arguments.log_file_level,
-            log_format: arguments.json.then_some(log::Style::Json),
+            log_format: arguments.log_format,
         }
     }
 }

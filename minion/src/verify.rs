@@ -7,6 +7,8 @@
 mod examine;
 mod fingerprint;
 mod key;
+#[cfg(test)]
+mod known_answers;
 mod signature;
 
 pub use examine::{Examination, Reason, Verdict, examine};

@@ -34,6 +34,8 @@ enum Command {
     Keys(commands::keys::Arguments),
     /// On a master: fetch its signature and write the file that salt-master serves
     Fetch(commands::fetch::Arguments),
+    /// Print the description of the API for programs, `OpenAPI` 3.1
+    Openapi,
     /// Check any signature, offline
     Verify(commands::verify::Arguments),
     /// The process that talks to one HSM; started by `serve`
@@ -74,6 +76,7 @@ impl Cli {
             Command::Explain(arguments) => commands::explain::run(arguments),
             Command::Keys(arguments) => commands::keys::run(arguments),
             Command::Fetch(arguments) => commands::fetch::run(arguments),
+            Command::Openapi => commands::openapi::run(),
             Command::Verify(arguments) => commands::verify::run(arguments),
             Command::HsmWorker(arguments) => commands::hsm_worker::run(arguments),
         }

@@ -10,6 +10,7 @@ pub mod hsm_worker;
 pub mod keys;
 pub(crate) mod local;
 pub mod masters;
+pub mod openapi;
 pub mod pki;
 pub mod serve;
 pub mod verify;

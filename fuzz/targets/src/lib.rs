@@ -17,6 +17,7 @@
 mod capture;
 pub mod mutate;
 
+pub mod config;
 pub mod conversation;
 pub mod failover;
 pub mod job;
@@ -48,6 +49,11 @@ pub const TARGETS: &[Target] = &[
         name: "auth_signed_load",
         run: conversation::auth_signed_load,
         seeds: conversation::auth_signed_load_seeds,
+    },
+    Target {
+        name: "config",
+        run: config::run,
+        seeds: config::seeds,
     },
     Target {
         name: "crypticle",

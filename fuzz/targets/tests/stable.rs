@@ -28,6 +28,7 @@ macro_rules! targets {
 targets!(
     auth_reply,
     auth_signed_load,
+    config,
     crypticle,
     crypticle_plaintext,
     failover,

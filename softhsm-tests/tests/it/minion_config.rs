@@ -282,32 +282,122 @@ fn same(ours: &Value, theirs: &Value) -> bool {
 
 /// Our values under Salt's names and in Salt's units.
 fn ours(config: &Config, main: &Path) -> Map<String, Value> {
-    let seconds = |span: Duration| json!(span.as_secs_f64());
-    let maybe = |span: Option<Duration>| span.map_or(Value::Null, |span| json!(span.as_secs_f64()));
-    let port = |port: Option<NonZeroU16>| json!(port.map(NonZeroU16::get));
-    let failover = &config.failover;
-    let masters = config
-        .masters
-        .iter()
-        .map(|master| json!([master.host, master.port.get()]));
-    let network = &config.network;
-    let master_type = match failover.master_type {
+    let mut options = failover(config);
+    options.extend(connections(config));
+    options.extend(host(config));
+    let directory = main.parent().unwrap();
+    assert!(
+        config
+            .sources
+            .iter()
+            .all(|source| source.starts_with(directory))
+    );
+    let options = options.into_iter();
+    options
+        .map(|(name, value)| (name.to_owned(), value))
+        .collect()
+}
+
+type Named = Vec<(&'static str, Value)>;
+
+fn maybe(span: Option<Duration>) -> Value {
+    json!(span.as_ref().map(Duration::as_secs_f64))
+}
+
+fn failover(config: &Config) -> Named {
+    let options = &config.failover;
+    let master_type = match options.master_type {
         MasterType::Disable => "disable",
         MasterType::Failover => "failover",
         MasterType::Str => "str",
     };
-    let options = [
+    let masters = config.masters.iter();
+    let masters: Vec<Value> = masters
+        .map(|master| json!([master.host, master.port.get()]))
+        .collect();
+    vec![
         (
             "acceptance_wait_time",
-            json!(seconds(failover.acceptance_wait_time)),
+            maybe(Some(options.acceptance_wait_time)),
         ),
         (
             "acceptance_wait_time_max",
-            json!(maybe(failover.acceptance_wait_time_max)),
+            maybe(options.acceptance_wait_time_max),
         ),
-        ("auth_safemode", json!(failover.auth_safemode)),
-        ("auth_timeout", json!(seconds(failover.auth_timeout))),
-        ("auth_tries", json!(failover.auth_tries)),
+        ("auth_safemode", json!(options.auth_safemode)),
+        ("auth_timeout", maybe(Some(options.auth_timeout))),
+        ("auth_tries", json!(options.auth_tries)),
+        (
+            "master_alive_interval",
+            maybe(options.master_alive_interval),
+        ),
+        ("master_failback", json!(options.master_failback)),
+        (
+            "master_failback_interval",
+            maybe(options.master_failback_interval),
+        ),
+        (
+            "master_tries",
+            json!(options.master_tries.map(NonZeroU32::get)),
+        ),
+        ("master_type", json!(master_type)),
+        ("masters", json!(masters)),
+        ("random_master", json!(options.random_master)),
+        (
+            "random_reauth_delay",
+            maybe(Some(options.random_reauth_delay)),
+        ),
+        ("rejected_retry", json!(options.rejected_retry)),
+        ("retry_dns", maybe(options.retry_dns)),
+        ("retry_dns_count", json!(options.retry_dns_count)),
+    ]
+}
+
+fn connections(config: &Config) -> Named {
+    let (network, returns) = (&config.network, &config.returns);
+    let port = |port: Option<NonZeroU16>| json!(port.map(NonZeroU16::get));
+    let millis = |span: Duration| json!(span.as_secs_f64() * 1000.0);
+    let mut options = vec![
+        ("ipv6", json!(network.ipv6)),
+        ("publish_port", port(config.publish_port)),
+        ("recon_default", millis(network.reconnect.first)),
+        ("recon_max", millis(network.reconnect.longest)),
+        ("recon_randomize", json!(network.reconnect.randomize)),
+        (
+            "request_channel_timeout",
+            maybe(Some(returns.request_timeout)),
+        ),
+        ("request_channel_tries", json!(returns.request_tries)),
+        ("return_retry_timer", maybe(Some(returns.retry_timer))),
+        (
+            "return_retry_timer_max",
+            maybe(Some(returns.retry_timer_max)),
+        ),
+        ("return_retry_tries", json!(returns.retry_tries)),
+        (
+            "source_address",
+            json!(network.source_address.as_ref().map(IpAddr::to_string)),
+        ),
+        ("source_publish_port", port(network.source_publish_port)),
+        ("source_ret_port", port(network.source_ret_port)),
+        ("tcp_keepalive", json!(network.keepalive != Keepalive::Off)),
+        ("zmq_filtering", json!(network.zmq_filtering)),
+    ];
+    if let Keepalive::On {
+        idle,
+        interval,
+        count,
+    } = network.keepalive
+    {
+        options.push(("tcp_keepalive_idle", maybe(idle)));
+        options.push(("tcp_keepalive_intvl", maybe(interval)));
+        options.push(("tcp_keepalive_cnt", json!(count)));
+    }
+    options
+}
+
+fn host(config: &Config) -> Named {
+    let mut options = vec![
         ("cachedir", json!(config.cachedir)),
         ("enable_legacy_startup_events", json!(config.start_events)),
         (
@@ -315,130 +405,32 @@ fn ours(config: &Config, main: &Path) -> Map<String, Value> {
             json!(config.algorithms.encryption.name()),
         ),
         ("id", json!(config.id.as_str())),
-        ("ipv6", json!(network.ipv6)),
         ("keysize", json!(config.keysize)),
-        (
-            "log_datefmt_logfile",
-            json!(
-                config
-                    .log
-                    .file
-                    .as_ref()
-                    .map(|(_, file)| file.datefmt.to_string())
-            ),
-        ),
-        (
-            "log_file",
-            json!(config.log.file.as_ref().map(|(path, _)| path)),
-        ),
         (
             "log_fmt_console",
             json!(config.log.console.format.to_string()),
         ),
-        (
-            "log_fmt_logfile",
-            json!(
-                config
-                    .log
-                    .file
-                    .as_ref()
-                    .map(|(_, file)| file.format.to_string())
-            ),
-        ),
         ("log_level", json!(config.log.console.level.name())),
-        (
-            "master_alive_interval",
-            json!(maybe(failover.master_alive_interval)),
-        ),
-        ("master_failback", json!(failover.master_failback)),
-        (
-            "master_failback_interval",
-            json!(maybe(failover.master_failback_interval)),
-        ),
         (
             "master_finger",
             json!(config.master_finger.map(|finger| finger.to_string())),
         ),
         ("master_sign_key_name", json!(config.master_sign_key_name)),
         (
-            "master_tries",
-            json!(failover.master_tries.map(NonZeroU32::get)),
-        ),
-        ("master_type", json!(master_type)),
-        ("masters", json!(masters.collect::<Vec<_>>())),
-        (
             "ping_interval",
-            json!(maybe(config.ping_interval.map(|every| every / 60))),
+            json!(config.ping_interval.map(|every| every.as_secs_f64() / 60.0)),
         ),
         ("pki_dir", json!(config.pki_dir)),
-        ("random_master", json!(failover.random_master)),
-        (
-            "random_reauth_delay",
-            json!(seconds(failover.random_reauth_delay)),
-        ),
-        (
-            "recon_default",
-            json!(network.reconnect.first.as_secs_f64() * 1000.0),
-        ),
-        (
-            "recon_max",
-            json!(network.reconnect.longest.as_secs_f64() * 1000.0),
-        ),
-        ("recon_randomize", json!(network.reconnect.randomize)),
-        ("rejected_retry", json!(failover.rejected_retry)),
-        (
-            "request_channel_timeout",
-            json!(seconds(config.returns.request_timeout)),
-        ),
-        ("request_channel_tries", json!(config.returns.request_tries)),
-        ("retry_dns", json!(maybe(failover.retry_dns))),
-        ("retry_dns_count", json!(failover.retry_dns_count)),
-        (
-            "return_retry_timer",
-            json!(seconds(config.returns.retry_timer)),
-        ),
-        (
-            "return_retry_timer_max",
-            json!(seconds(config.returns.retry_timer_max)),
-        ),
-        ("return_retry_tries", json!(config.returns.retry_tries)),
         ("signing_algorithm", json!(config.algorithms.signing.name())),
-        (
-            "source_address",
-            json!(network.source_address.as_ref().map(IpAddr::to_string)),
-        ),
-        (
-            "source_publish_port",
-            json!(port(network.source_publish_port)),
-        ),
-        ("source_ret_port", json!(port(network.source_ret_port))),
-        ("zmq_filtering", json!(network.zmq_filtering)),
     ];
-    let mut options: Map<String, Value> = options
-        .into_iter()
-        .map(|(name, value)| (name.to_owned(), value))
-        .collect();
-    if let Keepalive::On {
-        idle,
-        interval,
-        count,
-    } = network.keepalive
-    {
-        options.insert("tcp_keepalive_idle".into(), maybe(idle));
-        options.insert("tcp_keepalive_intvl".into(), maybe(interval));
-        options.insert("tcp_keepalive_cnt".into(), json!(count));
+    if let Some((path, file)) = &config.log.file {
+        options.push(("log_datefmt_logfile", json!(file.datefmt.to_string())));
+        options.push(("log_file", json!(path)));
+        options.push(("log_fmt_logfile", json!(file.format.to_string())));
     }
-    let on = network.keepalive != Keepalive::Off;
-    options.insert("tcp_keepalive".into(), json!(on));
     // Salt's default is whoever loads the configuration.
     if let Some(user) = &config.user {
-        options.insert("user".into(), json!(user));
+        options.push(("user", json!(user)));
     }
-    assert!(
-        config
-            .sources
-            .iter()
-            .all(|source| source.starts_with(main.parent().unwrap()))
-    );
     options
 }
