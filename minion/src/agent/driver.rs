@@ -372,10 +372,12 @@ impl Driver {
             return;
         };
         let before = self.session.take();
+        self.grains = self.shared.grains_at(master);
         let beginning = Beginning {
             attempt,
             master,
             signed_in,
+            grains: Arc::clone(&self.grains),
         };
         self.probe = None;
         self.session = Session::begin(&self.shared.setup, beginning, before, &self.sender);
@@ -384,7 +386,6 @@ impl Driver {
             self.events.push_back(Event::Disconnected { attempt });
         }
         self.sessions.send_replace(channel);
-        self.grains = self.shared.grains_at(master);
         self.board.connected(master, reason);
     }
 }

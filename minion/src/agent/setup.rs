@@ -45,6 +45,9 @@ pub struct Setup {
     pub publications: Algorithm,
     /// Whether the start is told under its old name too (`enable_legacy_startup_events`).
     pub legacy_start_event: bool,
+    /// Whether each master is told the grains, so that `salt -G` finds this minion. It is done by
+    /// asking for the pillar, which costs the master what it costs for a stock minion.
+    pub tell_grains: bool,
     /// How often an event says that the minion is alive (`ping_interval`).
     pub ping_interval: Option<Duration>,
     /// How often the revoked keys are read anew while a session lasts. A master whose key is
@@ -77,6 +80,7 @@ impl Setup {
             returns: Returns::default(),
             publications: Algorithm::Sha1,
             legacy_start_event: true,
+            tell_grains: false,
             ping_interval: None,
             revocation_interval: REVOCATION_INTERVAL,
             grains: Arc::new(Value::Map(Vec::new())),

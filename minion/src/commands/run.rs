@@ -92,6 +92,7 @@ fn setup(config: &Config) -> anyhow::Result<Setup> {
         returns: config.returns,
         publications: config.publish_signing_algorithm,
         legacy_start_event: config.start_events,
+        tell_grains: true,
         ping_interval: config.ping_interval,
         grains: Arc::new(grains),
         ..Setup::new(
