@@ -6,20 +6,19 @@
 //! anew without a trace.
 
 mod answer;
+mod arguments;
 mod context;
+mod function;
+mod python;
+mod run;
 mod seen;
 mod target;
+mod traverse;
+mod version;
+mod yaml;
 
 pub use answer::{Answer, Reply};
 pub use context::{Context, Master};
+pub use run::run;
 pub use seen::Seen;
 pub use target::matches;
-
-use crate::wire::publish::Publication;
-
-/// Runs a job as far as its context allows.
-#[must_use]
-pub fn run(job: &Publication, context: &Context<'_>) -> Answer {
-    let _ = (job, context);
-    Answer::Reply(Reply::ok(true.into()))
-}

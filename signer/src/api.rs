@@ -5,10 +5,12 @@
 //! handler is one sentence.
 
 mod audit;
+mod entity;
 mod extract;
 pub mod health;
 mod keys;
 mod masters;
+pub mod openapi;
 pub mod problem;
 mod refusal;
 mod signatures;
@@ -22,6 +24,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post, put};
 
 use crate::signing::Service;
+use crate::tls::Lapsed;
 use crate::tls::peer::Peer;
 use problem::{Kind, Problem};
 
@@ -39,6 +42,7 @@ pub fn router(service: Arc<Service>) -> Router {
         .route("/v1/signing-keys", get(keys::index))
         .route("/v1/signing-keys/{kid}", get(keys::show))
         .route("/v1/signing-keys/{kid}/public.pem", get(keys::public_pem))
+        .route_layer(from_fn(entity::tagged))
         .fallback(no_such_path)
         .method_not_allowed_fallback(no_such_method)
         .layer(DefaultBodyLimit::max(BODY))
@@ -50,6 +54,13 @@ async fn identified(request: Request, next: Next) -> Response {
     if request.extensions().get::<Peer>().is_none() {
         let detail = "the connection has no client certificate";
         return Problem::new(Kind::Forbidden, detail).into_response();
+    }
+    if let Some(lapsed) = request.extensions().get::<Lapsed>() {
+        let problem = Problem::new(
+            Kind::CertificateRefused,
+            format!("{lapsed}; an operator issues another one, and this connection ends"),
+        );
+        return problem.into_response();
     }
     next.run(request).await
 }

@@ -28,8 +28,14 @@ enum Command {
     Masters(commands::masters::Arguments),
     /// Read and check the audit log
     Audit(commands::audit::Arguments),
+    /// Say what a problem or an exit code means, and what to do
+    Explain(commands::explain::Arguments),
+    /// Show signing keys, and print one in the form in which minions get it
+    Keys(commands::keys::Arguments),
     /// On a master: fetch its signature and write the file that salt-master serves
     Fetch(commands::fetch::Arguments),
+    /// Print the description of the API for programs, `OpenAPI` 3.1
+    Openapi,
     /// Check any signature, offline
     Verify(commands::verify::Arguments),
     /// The process that talks to one HSM; started by `serve`
@@ -67,7 +73,10 @@ impl Cli {
             Command::Hsm(arguments) => commands::hsm::run(arguments),
             Command::Pki(arguments) => commands::pki::run(arguments),
             Command::Masters(arguments) => commands::masters::run(arguments),
+            Command::Explain(arguments) => commands::explain::run(arguments),
+            Command::Keys(arguments) => commands::keys::run(arguments),
             Command::Fetch(arguments) => commands::fetch::run(arguments),
+            Command::Openapi => commands::openapi::run(),
             Command::Verify(arguments) => commands::verify::run(arguments),
             Command::HsmWorker(arguments) => commands::hsm_worker::run(arguments),
         }

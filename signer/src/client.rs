@@ -75,6 +75,17 @@ impl Client {
         self.read(self.request(Method::GET, url)).await
     }
 
+    /// A signing key as minions get it, not checked: `GET /v1/signing-keys/{kid}/public.pem`.
+    ///
+    /// # Errors
+    ///
+    /// As [`signing_keys`](Self::signing_keys).
+    pub async fn public_key(&self, key: KeyHash) -> Result<String, Error> {
+        let url = self.url(&["v1", "signing-keys", &key.to_string(), "public.pem"]);
+        let (_, bytes) = self.send(self.http.request(Method::GET, url)).await?;
+        Ok(String::from_utf8_lossy(&bytes).into_owned())
+    }
+
     /// Every master that the service knows: `GET /v1/masters`.
     ///
     /// # Errors

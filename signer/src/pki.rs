@@ -24,6 +24,7 @@ mod files;
 mod index;
 mod profile;
 mod request;
+mod revocation;
 mod scope;
 
 pub use authority::{Authority, Issued};
@@ -31,6 +32,7 @@ pub use files::{Existing, make_folder, write_private, write_public};
 pub use index::Entry;
 pub use profile::{Host, HostError, Profile};
 pub use request::Request;
+pub use revocation::Revoked;
 pub use scope::{Scope, UnknownScope};
 
 use std::io;
@@ -120,6 +122,14 @@ pub enum Error {
     /// A date outside the years that a certificate can hold.
     #[error("the dates of the certificate lie outside the years 0 to 9999")]
     Time,
+    /// A certificate that the authority never made.
+    #[error("the {scope} authority has issued nothing with the serial number {what}")]
+    Unknown {
+        /// The authority.
+        scope: Scope,
+        /// The serial number.
+        what: String,
+    },
     /// The file cannot be written.
     #[error("failed to write {}", .path.display())]
     Write {

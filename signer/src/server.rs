@@ -6,11 +6,14 @@
 //! sockets and starts the HSM workers; it does not wait for an HSM, since what is stored is served
 //! without one. [`Server::run`] serves until it is told to stop.
 
+mod admission;
 mod inbox;
 mod listener;
 mod readiness;
+mod reload;
 pub mod request;
 mod signer;
+mod supervision;
 
 use std::future::Future;
 use std::io;
@@ -20,11 +23,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use axum::Router;
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use self::admission::Admission;
 use self::listener::{Listener, Stop};
 use self::readiness::Sources;
 use crate::api::{self, health};
@@ -37,7 +42,7 @@ use crate::hsm::latch::LatchKeyError;
 use crate::hsm::{self, LatchKey};
 use crate::signing::{Examiner, Parts, Service};
 use crate::store::{Backend, OpenError, Sqlite, SqliteError, Store};
-use crate::tls::{self, ServerTls, TlsError};
+use crate::tls::{self, Live, ServerTls, TlsError};
 
 /// What a start needs besides the configuration.
 #[derive(Clone, Debug)]
@@ -91,6 +96,7 @@ pub fn check(config: &Config, clock: &dyn Clock) -> Result<Checked, ServerError>
                 source,
             })?;
         }
+        hsm.module.check_file(nix::unistd::geteuid().as_raw())?;
     }
     Ok(Checked { tls, operators })
 }
@@ -109,6 +115,8 @@ pub struct Server {
     drain_timeout: Duration,
     metrics: Option<PrometheusHandle>,
     inbox: Inbox,
+    live: Arc<Live>,
+    admission: Admission,
 }
 
 impl Server {
@@ -134,29 +142,28 @@ impl Server {
             examiner: Examiner::start().map_err(ServerError::Thread)?,
             signing: config.signing.clone(),
         }));
-        let readiness = Sources::new(pool.clone(), store.clone(), backend, tls.not_after);
+        let admission = Admission::new(&config.limits);
+        let live = Arc::new(Live::new(config.tls.clone(), tls));
+        let readiness = Sources::new(pool.clone(), store.clone(), backend, Arc::clone(&live));
         let readiness = Arc::new(readiness);
         let watched = Arc::clone(&readiness) as Arc<dyn health::Sources>;
         Ok(Self {
             addresses: sockets.addresses,
             api: Listener {
                 socket: sockets.api,
-                tls: Some(tls.config),
+                tls: Some(Arc::clone(&live)),
                 router: request::layered(
                     api::router(Arc::clone(&service)),
                     config.limits.request_timeout,
+                    admission.clone(),
                 ),
                 limits: config.limits,
             },
-            ops: Listener {
-                socket: sockets.ops,
-                tls: None,
-                router: health::router(watched, options.metrics.clone()),
-                limits: Limits {
-                    connections: OPS_CONNECTIONS,
-                    ..config.limits
-                },
-            },
+            ops: operations(
+                sockets.ops,
+                health::router(watched, options.metrics.clone()),
+                config.limits,
+            ),
             door,
             store,
             pool,
@@ -165,6 +172,8 @@ impl Server {
             drain_timeout: config.limits.drain_timeout,
             metrics: options.metrics,
             inbox: Inbox::new(&config.state_dir),
+            live,
+            admission,
         })
     }
 
@@ -201,17 +210,18 @@ impl Server {
             Arc::clone(&self.readiness),
         );
         tasks.spawn(background.clone().run_until_cancelled_owned(registered));
+        tasks.spawn(reload::follow(self.live, background.clone()));
         let (inbox, store) = (self.inbox, self.store.clone());
         tasks.spawn(inbox::collect(inbox, store, background.clone()));
         tasks.spawn(self.door.run(background.clone()));
-        if let Some(metrics) = self.metrics {
-            tasks.spawn(upkeep(metrics, background));
-        }
+        tasks.spawn(upkeep(self.metrics, self.admission, background));
+        tasks.spawn(supervision::report(self.pool.clone(), ops.drain.clone()));
         tasks.close();
         tracing::info!(api = %self.addresses.api, ops = %self.addresses.ops, "serving");
         shutdown.await;
 
         tracing::info!("stopping; what is in flight is finished first");
+        supervision::stopping();
         self.readiness.drain();
         api.drain.cancel();
         let end = (Instant::now() + self.drain_timeout).into();
@@ -271,6 +281,9 @@ pub enum ServerError {
     /// The key of the PIN latch.
     #[error(transparent)]
     LatchKey(#[from] LatchKeyError),
+    /// A PKCS#11 module that somebody else could exchange.
+    #[error(transparent)]
+    Module(#[from] hsm_config::ModuleError),
     /// The operators' CA.
     #[error("`tls.operators_ca` cannot be used")]
     OperatorsCa(#[from] OperatorsCaError),
@@ -326,6 +339,19 @@ impl Sockets {
             ops,
             addresses,
         })
+    }
+}
+
+/// The listener of health and metrics.
+const fn operations(socket: TcpListener, router: Router, limits: Limits) -> Listener {
+    Listener {
+        socket,
+        tls: None,
+        router,
+        limits: Limits {
+            connections: OPS_CONNECTIONS,
+            ..limits
+        },
     }
 }
 
@@ -406,11 +432,15 @@ fn make_directory(path: &Path) -> Result<(), ServerError> {
     }
 }
 
-/// The recorder keeps every sample of a histogram until somebody asks for it or this is done.
-async fn upkeep(metrics: PrometheusHandle, stop: CancellationToken) {
+/// The recorder keeps every sample of a histogram until somebody asks for it or this is done; of
+/// callers their share is kept.
+async fn upkeep(metrics: Option<PrometheusHandle>, admission: Admission, stop: CancellationToken) {
     let pause = || stop.run_until_cancelled(tokio::time::sleep(UPKEEP));
     while pause().await.is_some() {
-        metrics.run_upkeep();
+        if let Some(metrics) = &metrics {
+            metrics.run_upkeep();
+        }
+        admission.forget();
     }
 }
 

@@ -9,6 +9,7 @@
 //! are certified by another one that it does not hold, so whoever takes the service cannot make
 //! himself an admin.
 
+mod live;
 pub mod peer;
 mod pem;
 mod verifier;
@@ -25,6 +26,7 @@ use rustls::version::TLS13;
 use x509_parser::certificate::X509Certificate;
 use x509_parser::prelude::FromDer;
 
+pub use self::live::{Admission, Lapsed, Live, Look};
 pub use self::pem::PemError;
 pub use self::verifier::{Authority, ClientVerifier, VerifierError};
 use crate::clock::{Timestamp, TimestampError};
@@ -37,10 +39,12 @@ pub struct ServerTls {
     pub config: Arc<ServerConfig>,
     /// When the service's own certificate ends.
     pub not_after: Timestamp,
+    /// Who may speak to the service; also asked again on connections that are open.
+    verifier: Arc<ClientVerifier>,
 }
 
 impl ServerTls {
-    /// Reads the four files and puts them together.
+    /// Reads the files and puts them together.
     ///
     /// # Errors
     ///
@@ -62,15 +66,25 @@ impl ServerTls {
                 not_after,
             });
         }
-        let verifier = ClientVerifier::new(
-            &pem::certificates(&files.masters_ca)?,
-            &pem::certificates(&files.operators_ca)?,
-        )?;
+        let revoked = |path: &Option<PathBuf>| match path {
+            Some(path) => pem::revocations(path),
+            None => Ok(Vec::new()),
+        };
+        let verifier = Arc::new(ClientVerifier::with_revocations(
+            (
+                &pem::certificates(&files.masters_ca)?,
+                revoked(&files.masters_crl)?,
+            ),
+            (
+                &pem::certificates(&files.operators_ca)?,
+                revoked(&files.operators_crl)?,
+            ),
+        )?);
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let mut config = ServerConfig::builder_with_provider(provider)
             .with_protocol_versions(&[&TLS13])
             .map_err(TlsError::Versions)?
-            .with_client_cert_verifier(Arc::new(verifier))
+            .with_client_cert_verifier(Arc::clone(&verifier) as Arc<_>)
             .with_single_cert(chain, key)
             .map_err(|source| TlsError::Pair {
                 certificate: files.certificate.clone(),
@@ -83,6 +97,7 @@ impl ServerTls {
         Ok(Self {
             config: Arc::new(config),
             not_after,
+            verifier,
         })
     }
 }

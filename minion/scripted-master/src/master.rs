@@ -272,6 +272,14 @@ impl Master {
         self.publish_bytes(zmtp::message(frames)).await
     }
 
+    /// Sends a PING to all who have subscribed; a PONG shows that they have read what came before.
+    pub async fn ping_subscribers(&self) -> usize {
+        let publications = self.read(|log| log.publications);
+        let reached = self.publish_bytes(zmtp::ping(b"")).await;
+        self.inner.note(|log| log.publications = publications);
+        reached
+    }
+
     /// Sends these bytes to all who have subscribed, whether or not they are a message.
     pub async fn publish_bytes(&self, bytes: Vec<u8>) -> usize {
         let audience = self.inner.state().audience();

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 
 use super::channel::Channel;
 use super::notice::{Half, Notice};
@@ -58,6 +59,8 @@ pub(super) struct Feed {
     publications: Publications,
     /// Publications under a key that we do not have yet.
     sealed: VecDeque<Vec<u8>>,
+    /// How many were refused since one was last warned of, and when that was.
+    refused: (u64, Option<Instant>),
     orders: mpsc::Receiver<Order>,
     notices: mpsc::Sender<Notice>,
 }
@@ -77,6 +80,7 @@ impl Feed {
             setup,
             subscription,
             sealed: VecDeque::new(),
+            refused: (0, None),
             orders,
             notices,
         };
@@ -133,6 +137,21 @@ impl Feed {
         }
     }
 
+    /// Keeps a publication for the new keys, and lets go of the oldest if there are too many.
+    fn keep(&mut self, body: Vec<u8>) {
+        self.sealed.push_back(body);
+        while self.sealed.len() > SEALED
+            || self.sealed.iter().map(Vec::len).sum::<usize>() > SEALED_BYTES
+        {
+            self.sealed.pop_front();
+            tracing::warn!(
+                target: "minion::agent",
+                "more than {SEALED} publications or {SEALED_BYTES} bytes of them wait for the \
+                 master's new key; the oldest is dropped"
+            );
+        }
+    }
+
     /// Opens a publication and hands it on; `again` is whether new keys may open it if these do
     /// not.
     async fn open(&mut self, body: Vec<u8>, again: bool) {
@@ -156,20 +175,31 @@ impl Feed {
                 let _ = self.notices.send(notice).await;
             }
             Err(PublicationError::Open(OpenError::Sealed)) if again => {
-                if self.sealed.len() >= SEALED {
-                    self.sealed.pop_front();
-                    tracing::warn!(
-                        target: "minion::agent",
-                        "more than {SEALED} publications wait for the master's new key; the \
-                         oldest is dropped"
-                    );
-                }
-                self.sealed.push_back(body);
+                self.keep(body);
                 let attempt = self.channel.attempt;
                 let _ = self.notices.send(Notice::KeysRefused { attempt }).await;
             }
-            Err(error) => tracing::warn!(target: "minion::agent", "{}", chain(&error)),
+            Err(error) => self.refused(&error),
         }
+    }
+}
+
+impl Feed {
+    /// Whoever sits on the path to a master can send any number of these, and must not fill a disk
+    /// with warnings.
+    fn refused(&mut self, error: &PublicationError) {
+        let (count, warned) = self.refused;
+        if warned.is_some_and(|at| at.elapsed() < WARNED) {
+            self.refused = (count.saturating_add(1), warned);
+            tracing::trace!(target: "minion::agent", "{}", chain(error));
+            return;
+        }
+        let more = match count {
+            0 => String::new(),
+            _ => format!(" ({count} more were refused before it)"),
+        };
+        tracing::warn!(target: "minion::agent", "{}{more}", chain(error));
+        self.refused = (0, Some(Instant::now()));
     }
 }
 
@@ -186,9 +216,16 @@ impl Drop for Feed {
     }
 }
 
+/// One warning about refused publications within this.
+const WARNED: Duration = Duration::from_secs(10);
+
 /// A probe and a renewal at most are under way.
 const ORDERS: usize = 4;
 
 /// Publications that wait for a renewal, which takes `random_reauth_delay` at most: a master that
 /// publishes more than six a second under a new key is not one that people type at.
 const SEALED: usize = 64;
+
+/// And how many bytes of them: they are signed but may be anything, also what the master published
+/// under an earlier key and somebody plays again.
+const SEALED_BYTES: usize = 4 << 20;

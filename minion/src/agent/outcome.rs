@@ -27,7 +27,7 @@ pub(super) enum Failed {
     Random(#[from] NoRandomness),
     #[error("the master could not be reached")]
     Reach(#[from] net::Error),
-    #[error("{0}")]
+    #[error(transparent)]
     Refused(#[from] Refusal),
     #[error("the name could not be resolved")]
     Resolve(#[source] io::Error),

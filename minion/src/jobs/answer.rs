@@ -71,7 +71,7 @@ impl Reply {
             success: self.success,
             out: self.out.map(str::to_owned),
             user: (!job.user.is_empty()).then(|| job.user.clone()),
-            metadata: None,
+            metadata: job.metadata(),
             stamp,
         }
     }

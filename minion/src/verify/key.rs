@@ -61,8 +61,9 @@ impl PublicKey {
             "CERTIFICATE" => return Err(KeyError::Certificate),
             private if private.ends_with("PRIVATE KEY") => return Err(KeyError::PrivateKey),
             other => {
+                // It is a stranger's, and goes to the log.
                 return Err(KeyError::OtherPem {
-                    label: other.to_owned(),
+                    label: other.chars().take(LABEL).collect(),
                 });
             }
         };
@@ -247,7 +248,7 @@ pub enum KeyError {
     /// A PEM block of another kind.
     #[error("a PEM block of type {label:?} is not a public key")]
     OtherPem {
-        /// The type between BEGIN and the dashes.
+        /// The type between BEGIN and the dashes, cut to 64 characters.
         label: String,
     },
     /// The sender gave a private key, which nobody should have sent.
@@ -303,6 +304,9 @@ fn single_label(text: &str) -> Result<&str, KeyError> {
     }
     Ok(label)
 }
+
+/// The longest type that OpenSSL writes has 26 characters.
+const LABEL: usize = 64;
 
 const BEGIN: &str = "-----BEGIN ";
 const DASHES: &str = "-----";

@@ -80,12 +80,11 @@ impl Publications {
             .verify_message(self.algorithm, &sealed, &Signature::new(signature))
             .map_err(|_| PublicationError::Signature)?;
         let load = self.aes.open(&sealed).map_err(PublicationError::Open)?;
-        let mut fields = Fields::new(load.clone())?;
-        let serial = fields.unsigned("serial")?;
+        let publication = Publication::try_from(load)?;
+        let serial = publication.serial;
         if self.last_serial.is_some_and(|last| serial <= last) {
             return Err(PublicationError::Serial { serial });
         }
-        let publication = Publication::parse(serial, &mut fields, load)?;
         self.last_serial = Some(serial);
         Ok(publication)
     }

@@ -45,6 +45,8 @@ pub struct Facts {
     pub refused_key: Option<String>,
     /// What each HSM is doing.
     pub hsms: Vec<HsmStatus>,
+    /// What is wrong with the certificates that were exchanged last.
+    pub certificates: Option<String>,
     /// When the service's certificate ends.
     pub not_after: Timestamp,
 }
@@ -93,6 +95,7 @@ impl From<Facts> for Report {
             ));
         }
         reasons.extend(facts.refused_key);
+        reasons.extend(facts.certificates);
         if facts.hsms.is_empty() {
             reasons.push("no HSM is configured".to_owned());
         }
@@ -123,6 +126,7 @@ pub fn router(sources: Arc<dyn Sources>, metrics: Option<PrometheusHandle>) -> R
         .route("/livez", get("alive\n"))
         .route("/readyz", get(ready))
         .route("/metrics", get(numbers))
+        .route("/v1/openapi.json", get(description))
         .with_state(Ops { sources, metrics })
 }
 
@@ -139,6 +143,11 @@ async fn ready(State(ops): State<Ops>) -> Response {
         Readiness::Down => StatusCode::SERVICE_UNAVAILABLE,
     };
     (status, Json(report)).into_response()
+}
+
+async fn description() -> impl IntoResponse {
+    let kind = [(header::CONTENT_TYPE, "application/json")];
+    (kind, super::openapi::text())
 }
 
 async fn numbers(State(ops): State<Ops>) -> Response {
@@ -209,7 +218,7 @@ const STATES: [hsm::State; 9] = [
 ];
 
 /// Twice the interval of the trial signatures, and the default deadline of one.
-const OLDEST_PROBE: Duration = Duration::from_secs(45);
+pub(crate) const OLDEST_PROBE: Duration = Duration::from_secs(45);
 
 #[cfg(test)]
 mod tests;

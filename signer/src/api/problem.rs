@@ -28,6 +28,8 @@ pub enum Kind {
     BadRequest,
     /// The stored acceptance of this key does not hold against the operators' CA.
     AcceptanceInvalid,
+    /// The client certificate counts no more.
+    CertificateRefused,
     /// The caller's role may not do this.
     Forbidden,
     /// The master id has another accepted key.
@@ -77,12 +79,43 @@ pub enum Kind {
 }
 
 impl Kind {
+    /// All, in no order.
+    pub const ALL: [Self; 26] = [
+        Self::BadRequest,
+        Self::AcceptanceInvalid,
+        Self::CertificateRefused,
+        Self::Forbidden,
+        Self::KeyDenied,
+        Self::KeyRejected,
+        Self::KeyRevoked,
+        Self::NotYours,
+        Self::ProofRefused,
+        Self::StatementRefused,
+        Self::NotFound,
+        Self::MethodNotAllowed,
+        Self::RequestTimeout,
+        Self::Conflict,
+        Self::BodyTooLarge,
+        Self::UnsupportedMediaType,
+        Self::KeyNotCanonical,
+        Self::KeyUnfit,
+        Self::Unprocessable,
+        Self::TooManyRequests,
+        Self::Internal,
+        Self::Unavailable,
+        Self::HsmSaturated,
+        Self::HsmUnavailable,
+        Self::StoreUnavailable,
+        Self::Timeout,
+    ];
+
     /// The last part of `type`.
     #[must_use]
     pub const fn code(self) -> &'static str {
         match self {
             Self::BadRequest => "bad-request",
             Self::AcceptanceInvalid => "acceptance-invalid",
+            Self::CertificateRefused => "certificate-refused",
             Self::Forbidden => "forbidden",
             Self::KeyDenied => "key-denied",
             Self::KeyRejected => "key-rejected",
@@ -115,6 +148,7 @@ impl Kind {
         match self {
             Self::BadRequest => StatusCode::BAD_REQUEST,
             Self::AcceptanceInvalid
+            | Self::CertificateRefused
             | Self::Forbidden
             | Self::KeyDenied
             | Self::KeyRejected
@@ -147,6 +181,7 @@ impl Kind {
         match self {
             Self::BadRequest => "The request cannot be read",
             Self::AcceptanceInvalid => "The key's acceptance does not hold",
+            Self::CertificateRefused => "The client certificate counts no more",
             Self::Forbidden => "Your role may not do this",
             Self::KeyDenied => "Another key is accepted for this master",
             Self::KeyRejected => "An operator rejected the key",
@@ -300,6 +335,9 @@ impl Problem {
         let mut response = (self.kind.status(), Value::Object(body).to_string()).into_response();
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE));
+        if self.kind == Kind::CertificateRefused {
+            headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
         if self.kind.is_retriable() {
             headers.insert(header::RETRY_AFTER, self.seconds(request).into());
         }
@@ -345,34 +383,6 @@ mod tests {
     use axum::body::to_bytes;
 
     use super::*;
-
-    const ALL: [Kind; 25] = [
-        Kind::BadRequest,
-        Kind::AcceptanceInvalid,
-        Kind::Forbidden,
-        Kind::KeyDenied,
-        Kind::KeyRejected,
-        Kind::KeyRevoked,
-        Kind::NotYours,
-        Kind::ProofRefused,
-        Kind::StatementRefused,
-        Kind::NotFound,
-        Kind::MethodNotAllowed,
-        Kind::RequestTimeout,
-        Kind::Conflict,
-        Kind::BodyTooLarge,
-        Kind::UnsupportedMediaType,
-        Kind::KeyNotCanonical,
-        Kind::KeyUnfit,
-        Kind::Unprocessable,
-        Kind::TooManyRequests,
-        Kind::Internal,
-        Kind::Unavailable,
-        Kind::HsmSaturated,
-        Kind::HsmUnavailable,
-        Kind::StoreUnavailable,
-        Kind::Timeout,
-    ];
 
     #[tokio::test]
     async fn a_problem_has_the_members_of_rfc_9457_and_its_own() {
@@ -427,9 +437,9 @@ mod tests {
 
     #[test]
     fn every_code_is_its_own() {
-        let codes: BTreeSet<&str> = ALL.into_iter().map(Kind::code).collect();
-        assert_eq!(codes.len(), ALL.len());
-        for kind in ALL {
+        let codes: BTreeSet<&str> = Kind::ALL.into_iter().map(Kind::code).collect();
+        assert_eq!(codes.len(), Kind::ALL.len());
+        for kind in Kind::ALL {
             assert!(kind.status().is_client_error() || kind.status().is_server_error());
             if kind.status() == StatusCode::SERVICE_UNAVAILABLE {
                 assert!(kind.is_retriable(), "{kind:?}");

@@ -4,9 +4,11 @@
 mod audit;
 mod by_hand;
 mod decide;
+mod openapi;
 mod read;
 mod sign;
 mod weak;
+mod wrong_keys;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};

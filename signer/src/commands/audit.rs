@@ -10,7 +10,7 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 
-use super::masters::connection::Options;
+use super::connection::Options;
 use crate::audit::chain::Head;
 use source::Source;
 

@@ -7,11 +7,18 @@
 //! parent and reach it through a pipe. `unlatch` and `unlock` load no module: they talk to the
 //! service.
 
+mod adopt;
+mod adopted;
 mod attributes;
 mod backup;
+mod bench;
+mod import;
 mod init;
 mod inside;
 mod list;
+mod pem;
+mod report;
+mod reserved;
 mod secrets;
 mod section;
 mod target;
@@ -44,10 +51,18 @@ pub struct Arguments {
 enum Command {
     /// Generate the signing key inside a token and write `master_sign.pub`
     Init(Box<init::Arguments>),
+    /// Bring an existing `master_sign.pem` into a token
+    Import(Box<import::Arguments>),
+    /// Check a key that the vendor's tool brought into a token, and print its section
+    Adopt(adopt::Arguments),
     /// Show tokens and, after a login, the RSA keys on them
     List(list::Arguments),
     /// Check that a configured key can sign: everything that the service checks when it starts
     Test(test::Arguments),
+    /// Measure how many signatures a token makes
+    Bench(bench::Arguments),
+    /// Write the record of a ceremony: token, firmware, attributes, fingerprints, backup
+    Report(report::Arguments),
     /// Let the service present a PIN again that it had stopped presenting
     Unlatch(unlatch::Arguments),
     /// Hand a PIN over to the running service, as root on its machine
@@ -79,7 +94,11 @@ pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     if inside {
         let secrets = Secrets::receive()?;
         return match command {
+            Command::Adopt(arguments) => adopt::inside(&arguments, &secrets, output),
+            Command::Bench(arguments) => bench::inside(&arguments, &secrets, output),
+            Command::Import(arguments) => import::inside(&arguments, &secrets, output),
             Command::Init(arguments) => init::inside(&arguments, &secrets, output),
+            Command::Report(arguments) => report::inside(&arguments, &secrets, output),
             Command::List(arguments) => list::inside(&arguments, &secrets, output),
             Command::Test(arguments) => test::inside(&arguments, &secrets, output),
             Command::Unlatch(arguments) => unlatch::run(&arguments, output),
@@ -87,7 +106,11 @@ pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         };
     }
     match command {
+        Command::Adopt(arguments) => adopt::outside(&arguments),
+        Command::Bench(arguments) => bench::outside(&arguments),
+        Command::Import(arguments) => import::outside(&arguments),
         Command::Init(arguments) => init::outside(&arguments),
+        Command::Report(arguments) => report::outside(&arguments),
         Command::List(arguments) => list::outside(&arguments),
         Command::Test(arguments) => test::outside(&arguments),
         Command::Unlatch(arguments) => unlatch::run(&arguments, output),

@@ -4,7 +4,6 @@
 //! there on purpose: no `-A`, no `-y`, no patterns. An accepted master may speak for the whole
 //! fleet, so an operator names one key.
 
-pub(in crate::commands) mod connection;
 mod decide;
 mod fingerprint;
 mod listing;
@@ -13,9 +12,9 @@ use std::process::ExitCode;
 
 use clap::{Subcommand, ValueEnum};
 
+use super::connection::{self, Connection};
 use crate::authorize::Verb;
 use crate::terminal;
-use connection::Connection;
 use decide::{Decision, Usage};
 
 /// The arguments of `mastersign masters`.

@@ -4,6 +4,7 @@ mod check;
 mod init;
 mod issue;
 mod list;
+mod revoke;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -32,6 +33,10 @@ enum Command {
     Issue(issue::Arguments),
     /// List what the authorities have issued
     List(list::Arguments),
+    /// Write an authority's revocation list anew
+    Crl(revoke::ListArguments),
+    /// Take certificates back, and write the list that tells the service so
+    Revoke(revoke::Arguments),
 }
 
 /// Runs `mastersign pki`.
@@ -44,7 +49,9 @@ pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Check(arguments) => check::run(&arguments),
         Command::Init(arguments) => init::run(&arguments),
         Command::Issue(arguments) => issue::run(arguments),
+        Command::Crl(arguments) => revoke::list(&arguments),
         Command::List(arguments) => list::run(&arguments),
+        Command::Revoke(arguments) => revoke::run(&arguments),
     }
 }
 

@@ -70,6 +70,8 @@ impl File {
                 key: self.tls.key.or(earlier.tls.key),
                 masters_ca: self.tls.masters_ca.or(earlier.tls.masters_ca),
                 operators_ca: self.tls.operators_ca.or(earlier.tls.operators_ca),
+                masters_crl: self.tls.masters_crl.or(earlier.tls.masters_crl),
+                operators_crl: self.tls.operators_crl.or(earlier.tls.operators_crl),
             },
             store: RawStore {
                 id: self.store.id.or(earlier.store.id),
@@ -112,6 +114,8 @@ impl File {
                 key: required(self.tls.key, "tls.key")?,
                 masters_ca: required(self.tls.masters_ca, "tls.masters_ca")?,
                 operators_ca: required(self.tls.operators_ca, "tls.operators_ca")?,
+                masters_crl: self.tls.masters_crl.map(|path| base.join(path)),
+                operators_crl: self.tls.operators_crl.map(|path| base.join(path)),
             },
             store: StoreConfig {
                 id: self.store.id.map(|id| id.0),
@@ -161,6 +165,8 @@ struct RawTls {
     key: Option<PathBuf>,
     masters_ca: Option<PathBuf>,
     operators_ca: Option<PathBuf>,
+    masters_crl: Option<PathBuf>,
+    operators_crl: Option<PathBuf>,
 }
 
 #[derive(Default, serde::Deserialize)]
@@ -188,6 +194,8 @@ struct RawLog {
 #[serde(deny_unknown_fields, default)]
 struct RawLimits {
     connections: Option<Count>,
+    requests: Option<Count>,
+    requests_per_second: Option<Count>,
     handshake_timeout: Option<Short>,
     header_timeout: Option<Short>,
     request_timeout: Option<Short>,
@@ -198,6 +206,8 @@ impl RawLimits {
     fn over(self, earlier: &Self) -> Self {
         Self {
             connections: self.connections.or(earlier.connections),
+            requests: self.requests.or(earlier.requests),
+            requests_per_second: self.requests_per_second.or(earlier.requests_per_second),
             handshake_timeout: self.handshake_timeout.or(earlier.handshake_timeout),
             header_timeout: self.header_timeout.or(earlier.header_timeout),
             request_timeout: self.request_timeout.or(earlier.request_timeout),
@@ -211,6 +221,8 @@ impl RawLimits {
         };
         Limits {
             connections: self.connections.map_or(1024, |count| count.0),
+            requests: self.requests.map_or(512, |count| count.0),
+            requests_per_second: self.requests_per_second.map_or(100, |count| count.0),
             handshake_timeout: seconds(self.handshake_timeout, 5),
             header_timeout: seconds(self.header_timeout, 10),
             request_timeout: seconds(self.request_timeout, 15),

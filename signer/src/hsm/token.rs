@@ -12,6 +12,7 @@
 
 mod error;
 mod generate;
+mod import;
 mod info;
 mod input;
 mod key;
@@ -31,6 +32,7 @@ use minion::verify::PublicKey;
 
 pub use error::{Class, Error};
 pub use generate::{Custody, Generated, KeyPlan};
+pub use import::{ImportedKey, is_consistent};
 pub use info::{TokenInfo, clean};
 pub use input::{Input, mechanism_type};
 pub use key::{KeyAttributes, SigningKey, Verdict};
@@ -63,7 +65,9 @@ impl Module {
             path: config.path.clone(),
             source,
         };
-        config.check_file().map_err(|error| failed(error.into()))?;
+        config
+            .check_file(nix::unistd::geteuid().as_raw())
+            .map_err(|error| failed(error.into()))?;
         let init_args = match &config.init_args {
             Some(text) => Some(CString::new(text.as_str()).map_err(|error| failed(error.into()))?),
             None => None,
@@ -87,6 +91,21 @@ impl Module {
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// What the module says of itself.
+    ///
+    /// # Errors
+    ///
+    /// Fails if `C_GetInfo` does.
+    pub fn library(&self) -> Result<Library, Error> {
+        let info = self.pkcs11.get_library_info()?;
+        Ok(Library {
+            manufacturer: clean(info.manufacturer_id().as_bytes()),
+            description: clean(info.library_description().as_bytes()),
+            version: info.library_version().to_string(),
+            pkcs11_version: info.cryptoki_version().to_string(),
+        })
     }
 
     /// Every token that the module shows, uninitialised ones included.
@@ -190,6 +209,19 @@ impl Module {
         }
         Ok(())
     }
+}
+
+/// A module in its own words.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Library {
+    /// Who made it.
+    pub manufacturer: String,
+    /// What it is.
+    pub description: String,
+    /// Its version.
+    pub version: String,
+    /// The version of PKCS#11 that it implements.
+    pub pkcs11_version: String,
 }
 
 /// Reads a pinned public key: any PEM spelling of it.

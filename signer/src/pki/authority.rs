@@ -14,6 +14,7 @@ use time::OffsetDateTime;
 use x509_parser::pem::parse_x509_pem;
 use zeroize::Zeroizing;
 
+use super::revocation::{self, Revoked};
 use super::{Entry, Error, Existing, Profile, Request, Scope, files, index};
 use crate::clock::Timestamp;
 
@@ -126,6 +127,56 @@ impl Authority {
     /// Fails if the index cannot be read.
     pub fn list(folder: &Path) -> Result<Vec<Entry>, Error> {
         index::read(&folder.join(INDEX))
+    }
+
+    /// Takes certificates back, for good, and writes the list that says so.
+    ///
+    /// # Errors
+    ///
+    /// Fails if one of them is not this authority's, or if a file cannot be written; then the list
+    /// may not say it yet, and a repeat converges.
+    pub fn revoke(&self, folder: &Path, serials: &[String], now: Timestamp) -> Result<(), Error> {
+        let issued = Self::list(folder)?;
+        for serial in serials {
+            if !issued.iter().any(|entry| entry.serial == *serial) {
+                return Err(Error::Unknown {
+                    scope: self.scope,
+                    what: serial.clone(),
+                });
+            }
+        }
+        let path = folder.join(REVOKED);
+        let known = revocation::read(&path)?;
+        for serial in serials {
+            if known.iter().all(|revoked| revoked.serial != *serial) {
+                let revoked = Revoked {
+                    serial: serial.clone(),
+                    time: now,
+                };
+                revocation::append(&path, &revoked)?;
+            }
+        }
+        self.write_revocations(folder, now)
+    }
+
+    /// Writes the list of what was taken back, with `now` as its time.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the files cannot be read or written.
+    pub fn write_revocations(&self, folder: &Path, now: Timestamp) -> Result<(), Error> {
+        let revoked = revocation::read(&folder.join(REVOKED))?;
+        let text = revocation::sign(&self.issuer, &revoked, now)?;
+        files::write_public(&folder.join(REVOCATIONS), &text, Existing::Replace)
+    }
+
+    /// What it has taken back, in order.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the file cannot be read.
+    pub fn revoked(folder: &Path) -> Result<Vec<Revoked>, Error> {
+        revocation::read(&folder.join(REVOKED))
     }
 
     /// What it vouches for.
@@ -288,6 +339,9 @@ const BACKDATED: i64 = 300;
 const CERTIFICATE: &str = "ca.pem";
 const INDEX: &str = "index.jsonl";
 const KEY: &str = "ca.key";
+/// The list that is handed out.
+const REVOCATIONS: &str = "ca.crl";
+const REVOKED: &str = "revoked.jsonl";
 
 #[cfg(test)]
 mod tests {

@@ -9,6 +9,7 @@ use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::{Error, files};
@@ -30,7 +31,7 @@ pub struct Entry {
 }
 
 /// Adds a line and waits until it is on the disk.
-pub(super) fn append(path: &Path, entry: &Entry) -> Result<(), Error> {
+pub(super) fn append<T: Serialize>(path: &Path, entry: &T) -> Result<(), Error> {
     let failed = files::write_error(path);
     let line = || -> io::Result<()> {
         let mut line = serde_json::to_string(entry)?;
@@ -47,7 +48,7 @@ pub(super) fn append(path: &Path, entry: &Entry) -> Result<(), Error> {
 }
 
 /// Reads all lines; an authority that made nothing has no file.
-pub(super) fn read(path: &Path) -> Result<Vec<Entry>, Error> {
+pub(super) fn read<T: DeserializeOwned>(path: &Path) -> Result<Vec<T>, Error> {
     let text = match fs::read_to_string(path) {
         Ok(text) => text,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),

@@ -18,7 +18,6 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
-use rustls::ServerConfig;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -27,9 +26,11 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
 
+use crate::clock::{Clock, SystemClock};
 use crate::config::Limits;
 use crate::telemetry::Chain;
 use crate::tls::peer::{Peer, PeerError};
+use crate::tls::{Admission, Live};
 
 /// A bound socket and what answers on it.
 #[derive(Debug)]
@@ -37,7 +38,7 @@ pub(super) struct Listener {
     /// Where connections come from.
     pub(super) socket: TcpListener,
     /// Plain HTTP without it.
-    pub(super) tls: Option<Arc<ServerConfig>>,
+    pub(super) tls: Option<Arc<Live>>,
     /// What answers.
     pub(super) router: Router,
     /// How many connections, and how long they may take.
@@ -62,7 +63,6 @@ impl Listener {
             router,
             limits,
         } = self;
-        let acceptor = tls.map(TlsAcceptor::from);
         let places = Arc::new(Semaphore::new(limits.connections));
         let connections = TaskTracker::new();
         while let Some((stream, remote, place)) = next(&socket, &places, &stop.drain).await {
@@ -72,7 +72,7 @@ impl Listener {
                 limits,
                 stop: stop.clone(),
             };
-            connections.spawn(connection.serve(stream, acceptor.clone(), place));
+            connections.spawn(connection.serve(stream, tls.clone(), place));
         }
         drop(socket);
         connections.close();
@@ -111,18 +111,10 @@ struct Connection {
 
 impl Connection {
     /// Holds its place until it ends.
-    async fn serve(
-        self,
-        stream: TcpStream,
-        acceptor: Option<TlsAcceptor>,
-        _place: OwnedSemaphorePermit,
-    ) {
+    async fn serve(self, stream: TcpStream, tls: Option<Arc<Live>>, _place: OwnedSemaphorePermit) {
         let abort = self.stop.abort.clone();
         let remote = self.remote;
-        match abort
-            .run_until_cancelled(self.exchange(stream, acceptor))
-            .await
-        {
+        match abort.run_until_cancelled(self.exchange(stream, tls)).await {
             Some(Ok(())) => {}
             Some(Err(error)) => {
                 metrics::counter!("mastersign_connections_refused_total").increment(1);
@@ -132,33 +124,31 @@ impl Connection {
         }
     }
 
-    async fn exchange(
-        self,
-        stream: TcpStream,
-        acceptor: Option<TlsAcceptor>,
-    ) -> Result<(), Refused> {
+    async fn exchange(self, stream: TcpStream, tls: Option<Arc<Live>>) -> Result<(), Refused> {
         // Answers are one segment; waiting for another one to fill a packet only delays them.
         stream.set_nodelay(true).map_err(Refused::Socket)?;
-        let Some(acceptor) = acceptor else {
-            self.http(stream, Extensions::new()).await;
+        let Some(live) = tls else {
+            self.http(stream, Extensions::new(), None).await;
             return Ok(());
         };
-        let handshake = acceptor.accept(stream);
+        let (config, generation) = live.handshake();
+        let handshake = TlsAcceptor::from(config).accept(stream);
         let stream = tokio::time::timeout(self.limits.handshake_timeout, handshake)
             .await
             .map_err(|_| Refused::Slow)?
             .map_err(Refused::Handshake)?;
-        let certificates = stream.get_ref().1.peer_certificates();
-        let certificate = certificates.and_then(|chain| chain.first());
-        let peer = Peer::from_certificate(certificate.ok_or(Refused::Nameless)?)?;
+        let chain = stream.get_ref().1.peer_certificates().unwrap_or_default();
+        let peer = Peer::from_certificate(chain.first().ok_or(Refused::Nameless)?)?;
+        let admission = Admission::new(live, chain, generation).ok_or(Refused::Nameless)?;
         let mut extensions = Extensions::new();
         extensions.insert(peer);
-        self.http(stream, extensions).await;
+        self.http(stream, extensions, Some(Arc::new(admission)))
+            .await;
         Ok(())
     }
 
     /// Speaks HTTP/1.1; an error of the protocol ends the connection and is nobody's news.
-    async fn http<S>(self, stream: S, extensions: Extensions)
+    async fn http<S>(self, stream: S, extensions: Extensions, admission: Option<Arc<Admission>>)
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
@@ -166,6 +156,12 @@ impl Connection {
         let service = service_fn(move |request: hyper::Request<Incoming>| {
             let mut request: Request = request.map(Body::new);
             request.extensions_mut().extend(extensions.clone());
+            let verdict = admission
+                .as_ref()
+                .map(|client| client.check(SystemClock.now()));
+            if let Some(Err(lapsed)) = verdict {
+                request.extensions_mut().insert(lapsed);
+            }
             router.clone().oneshot(request)
         });
         let builder = builder(self.limits.header_timeout);

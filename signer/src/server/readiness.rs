@@ -7,17 +7,17 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use crate::api::health;
-use crate::clock::Timestamp;
 use crate::hsm::Pool;
 use crate::store::Store;
 use crate::store::backend::{Backend, BoxFuture, Key};
+use crate::tls::Live;
 
 /// The parts of a running server that readiness is read from.
 pub(super) struct Sources {
     pool: Pool,
     store: Store,
     backend: Arc<dyn Backend>,
-    not_after: Timestamp,
+    live: Arc<Live>,
     draining: AtomicBool,
     refused_key: OnceLock<String>,
 }
@@ -27,13 +27,13 @@ impl Sources {
         pool: Pool,
         store: Store,
         backend: Arc<dyn Backend>,
-        not_after: Timestamp,
+        live: Arc<Live>,
     ) -> Self {
         Self {
             pool,
             store,
             backend,
-            not_after,
+            live,
             draining: AtomicBool::new(false),
             refused_key: OnceLock::new(),
         }
@@ -72,7 +72,8 @@ impl health::Sources for Sources {
                 signing_key: state.active,
                 refused_key: self.refused_key.get().cloned(),
                 hsms: self.pool.status(),
-                not_after: self.not_after,
+                certificates: self.live.problem(),
+                not_after: self.live.not_after(),
             }
         })
     }

@@ -4,9 +4,11 @@ use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::oneshot;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
 
 use super::*;
-use crate::tls::testing::Setting;
+use crate::tls::testing::{Pair, Setting};
 
 #[tokio::test]
 async fn a_service_without_an_hsm_serves_and_says_degraded() {
@@ -58,6 +60,76 @@ async fn a_module_that_is_not_there_is_found_by_the_check() {
     assert_eq!(error.to_string(), "cannot read /nowhere.so");
 }
 
+#[tokio::test]
+async fn a_client_that_is_revoked_is_refused_on_its_open_connection_and_the_others_are_not() {
+    let setting = Setting::new();
+    let (one, two) = (
+        setting.masters.client("mastersign:master:one"),
+        setting.masters.client("mastersign:master:two"),
+    );
+    setting.write("masters.crl", &setting.masters.revoke(&[]));
+    let running = Running::restart(setting).await;
+    let mut first = running.connect(&one).await;
+    let mut second = running.connect(&two).await;
+    assert_eq!(ask(&mut first).await.0, 200);
+    assert_eq!(ask(&mut second).await.0, 200);
+
+    let list = running.setting.masters.revoke(&[&one]);
+    running.setting.write("masters.crl", &list);
+    let deadline = Instant::now() + Duration::from_secs(30);
+    let refusal = loop {
+        let (status, answer) = ask(&mut first).await;
+        // It asks without a pause, which is more than its share.
+        if ![200, 429].contains(&status) {
+            break (status, answer);
+        }
+        assert!(Instant::now() < deadline, "the list is not read");
+    };
+    assert_eq!(refusal.0, 403);
+    assert!(
+        refusal
+            .1
+            .contains("urn:mastersign:problem:certificate-refused")
+    );
+    assert!(refusal.1.to_lowercase().contains("connection: close"));
+    assert_eq!(
+        ask(&mut second).await.0,
+        200,
+        "the connection was not dropped"
+    );
+    let again = running.try_connect(&one).await;
+    let refused = match again {
+        Ok(mut stream) => stream.read_u8().await.is_err(),
+        Err(_) => true,
+    };
+    assert!(refused, "a revoked client gets no new connection");
+    drop((first, second));
+    running.end().await;
+}
+
+/// One request on a connection that stays open: the status and the whole answer.
+async fn ask(stream: &mut TlsStream<TcpStream>) -> (u16, String) {
+    let request = b"GET /v1/signing-keys HTTP/1.1\r\nhost: localhost\r\n\r\n";
+    stream.write_all(request).await.unwrap();
+    let mut answer = Vec::new();
+    loop {
+        stream.read_buf(&mut answer).await.unwrap();
+        let text = String::from_utf8_lossy(&answer).into_owned();
+        let Some((head, body)) = text.split_once("\r\n\r\n") else {
+            continue;
+        };
+        let length = head.lines().find_map(|line| {
+            line.to_lowercase()
+                .strip_prefix("content-length: ")?
+                .parse()
+                .ok()
+        });
+        if length.is_some_and(|length: usize| body.len() >= length) {
+            return (head.split(' ').nth(1).unwrap().parse().unwrap(), text);
+        }
+    }
+}
+
 /// A service without an HSM.
 struct Running {
     setting: Setting,
@@ -95,6 +167,18 @@ impl Running {
         self.setting
     }
 
+    async fn connect(&self, pair: &Pair) -> TlsStream<TcpStream> {
+        self.try_connect(pair).await.unwrap()
+    }
+
+    async fn try_connect(&self, pair: &Pair) -> io::Result<TlsStream<TcpStream>> {
+        let connector = TlsConnector::from(self.setting.client(Some(pair)));
+        let stream = TcpStream::connect(self.addresses.api).await?;
+        connector
+            .connect("localhost".try_into().unwrap(), stream)
+            .await
+    }
+
     async fn ops(&self, path: &str) -> (u16, String) {
         let mut stream = TcpStream::connect(self.addresses.ops).await.unwrap();
         let request =
@@ -115,6 +199,11 @@ fn configuration(setting: &Setting) -> Config {
          [tls]\ncertificate = \"server.pem\"\nkey = \"server.key\"\n\
          masters_ca = \"masters.pem\"\noperators_ca = \"operators.pem\"\n",
     );
+    if setting.path().join("masters.crl").exists() {
+        let text = "[tls]\nmasters_crl = \"masters.crl\"\n";
+        std::fs::create_dir_all(setting.path().join("conf.d")).unwrap();
+        setting.write("conf.d/crl.toml", text);
+    }
     Config::load(&setting.path().join("mastersign.toml")).unwrap()
 }
 

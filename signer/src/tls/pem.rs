@@ -6,7 +6,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer};
 use zeroize::Zeroizing;
 
 /// All certificates of a file, at least one.
@@ -19,6 +19,20 @@ pub(super) fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, 
         return Err(PemError::NoCertificate(path.to_owned()));
     }
     Ok(certificates)
+}
+
+/// All revocation lists of a file, at least one.
+pub(super) fn revocations(
+    path: &Path,
+) -> Result<Vec<CertificateRevocationListDer<'static>>, PemError> {
+    let text = read(path, |_| Ok(()))?;
+    let lists: Vec<_> = CertificateRevocationListDer::pem_slice_iter(&text)
+        .collect::<Result<_, _>>()
+        .map_err(|_| PemError::NoRevocations(path.to_owned()))?;
+    if lists.is_empty() {
+        return Err(PemError::NoRevocations(path.to_owned()));
+    }
+    Ok(lists)
 }
 
 /// The private key of a file that only its owner can read.
@@ -75,6 +89,9 @@ pub enum PemError {
     /// A file without a certificate.
     #[error("{} holds no certificate in PEM form", .0.display())]
     NoCertificate(PathBuf),
+    /// A file without a revocation list.
+    #[error("{} holds no certificate revocation list in PEM; `mastersign pki crl` makes one", .0.display())]
+    NoRevocations(PathBuf),
     /// A file without a private key.
     #[error("{} holds no private key in PEM form; an encrypted one cannot be used", .0.display())]
     NoKey(PathBuf),

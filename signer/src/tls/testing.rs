@@ -6,13 +6,16 @@ use std::path::Path;
 use std::sync::Arc;
 
 use rcgen::{
-    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
-    KeyUsagePurpose, SanType,
+    BasicConstraints, CertificateParams, CertificateRevocationListParams, DnType,
+    ExtendedKeyUsagePurpose, IsCa, Issuer, KeyIdMethod, KeyPair, KeyUsagePurpose,
+    RevokedCertParams, SanType, SerialNumber,
 };
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::{ClientConfig, RootCertStore};
 use tempfile::TempDir;
 use time::{Duration, OffsetDateTime};
+use x509_parser::certificate::X509Certificate;
+use x509_parser::prelude::FromDer;
 
 use crate::config;
 
@@ -42,7 +45,7 @@ impl Authority {
         let mut params = CertificateParams::default();
         params.distinguished_name.push(DnType::CommonName, name);
         params.is_ca = IsCa::Ca(constraints);
-        params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
+        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
         let key = KeyPair::generate().unwrap();
         let certificate = match parent {
             Some(parent) => params.signed_by(&key, &parent.issuer),
@@ -82,6 +85,29 @@ impl Authority {
             key_pem: key.serialize_pem(),
             others: Vec::new(),
         }
+    }
+
+    /// The list that says these certificates count no more.
+    pub(crate) fn revoke(&self, pairs: &[&Pair]) -> String {
+        let now = OffsetDateTime::now_utc();
+        let revoked = pairs.iter().map(|pair| {
+            let (_, certificate) = X509Certificate::from_der(&pair.der).unwrap();
+            RevokedCertParams {
+                serial_number: SerialNumber::from_slice(certificate.raw_serial()),
+                revocation_time: now,
+                reason_code: None,
+                invalidity_date: None,
+            }
+        });
+        let list = CertificateRevocationListParams {
+            this_update: now.saturating_sub(Duration::minutes(5)),
+            next_update: now.saturating_add(Duration::days(1)),
+            crl_number: SerialNumber::from_slice(&[1]),
+            issuing_distribution_point: None,
+            revoked_certs: revoked.collect(),
+            key_identifier_method: KeyIdMethod::Sha256,
+        };
+        list.signed_by(&self.issuer).unwrap().pem().unwrap()
     }
 
     pub(crate) fn client(&self, uri: &str) -> Pair {
@@ -166,6 +192,8 @@ impl Setting {
             key: self.path().join("server.key"),
             masters_ca: self.path().join("masters.pem"),
             operators_ca: self.path().join("operators.pem"),
+            masters_crl: None,
+            operators_crl: None,
         }
     }
 

@@ -9,7 +9,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use rustls::client::danger::HandshakeSignatureValid;
-use rustls::pki_types::{CertificateDer, UnixTime};
+use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, UnixTime};
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::server::{VerifierBuilderError, WebPkiClientVerifier};
 use rustls::{
@@ -33,15 +33,28 @@ pub struct ClientVerifier {
 }
 
 impl ClientVerifier {
-    /// A verifier for the two authorities, each given by its certificates.
+    /// A verifier for the two authorities, each given by its certificates, without revocations.
+    ///
+    /// # Errors
+    ///
+    /// As [`with_revocations`](Self::with_revocations).
+    pub fn new(
+        masters: &[CertificateDer<'_>],
+        operators: &[CertificateDer<'_>],
+    ) -> Result<Self, VerifierError> {
+        Self::with_revocations((masters, Vec::new()), (operators, Vec::new()))
+    }
+
+    /// A verifier for the two authorities, each given by its certificates and its revocation lists.
+    /// An authority that has a list is asked about every certificate; what no list covers is refused.
     ///
     /// # Errors
     ///
     /// Fails if one of them cannot be a trust anchor, if a key is in both, or if the operators'
     /// authority issued the masters'.
-    pub fn new(
-        masters: &[CertificateDer<'_>],
-        operators: &[CertificateDer<'_>],
+    pub fn with_revocations(
+        (masters, masters_revoked): (&[CertificateDer<'_>], Revocations),
+        (operators, operators_revoked): (&[CertificateDer<'_>], Revocations),
     ) -> Result<Self, VerifierError> {
         let known = keys(masters, Authority::Masters)?;
         if !known.is_disjoint(&keys(operators, Authority::Operators)?) {
@@ -54,8 +67,8 @@ impl ClientVerifier {
                 }
             }
         }
-        let masters = chain_verifier(masters, Authority::Masters)?;
-        let operators = chain_verifier(operators, Authority::Operators)?;
+        let masters = chain_verifier(masters, masters_revoked, Authority::Masters)?;
+        let operators = chain_verifier(operators, operators_revoked, Authority::Operators)?;
         let hints = [masters.root_hint_subjects(), operators.root_hint_subjects()].concat();
         Ok(Self {
             masters,
@@ -201,6 +214,7 @@ fn is_issued_by(
 
 fn chain_verifier(
     certificates: &[CertificateDer<'_>],
+    revocations: Revocations,
     authority: Authority,
 ) -> Result<Arc<dyn ClientCertVerifier>, VerifierError> {
     let mut anchors = RootCertStore::empty();
@@ -210,10 +224,17 @@ fn chain_verifier(
             .map_err(|error| VerifierError::Anchor(authority, Some(error)))?;
     }
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    // The end of a list is not enforced: a list that nobody renews must not lock out every client,
+    // and what it revokes stays revoked.
     WebPkiClientVerifier::builder_with_provider(Arc::new(anchors), provider)
+        .with_crls(revocations)
+        .only_check_end_entity_revocation()
         .build()
         .map_err(|error| VerifierError::Builder(authority, error))
 }
+
+/// What an authority has taken back.
+type Revocations = Vec<CertificateRevocationListDer<'static>>;
 
 const NONE: &[CertificateDer<'static>] = &[];
 /// A leaf, two intermediates and a root are more than any installation of ours has.

@@ -1,6 +1,6 @@
 //! `mastersign hsm init`, `list` and `test`, each on a token of its own.
 
-mod lab;
+pub(crate) mod lab;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;

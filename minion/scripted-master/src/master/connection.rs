@@ -84,7 +84,8 @@ impl Connection {
                         self.inner.note(|log| log.subscribed += 1);
                     }
                 }
-                Received::Pong | Received::Ready | Received::Subscribe(_) => {}
+                Received::Pong => self.inner.note(|log| log.pongs += 1),
+                Received::Ready | Received::Subscribe(_) => {}
             }
             while answers.try_join_next().is_some() {}
         }

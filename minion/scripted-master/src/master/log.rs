@@ -24,6 +24,8 @@ pub struct Log {
     pub probes: u64,
     /// ZMTP's PINGs.
     pub pings: u64,
+    /// ZMTP's PONGs.
+    pub pongs: u64,
     /// Connections to the request port that are open.
     pub requesting: u64,
     /// Connections to the publish port that are open and have subscribed.

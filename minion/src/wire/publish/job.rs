@@ -67,18 +67,39 @@ pub enum Target {
 }
 
 impl Publication {
-    pub(super) fn parse(serial: u64, fields: &mut Fields, load: Value) -> Result<Self, FieldError> {
+    /// The map that the return must bring back, if the publication has one.
+    ///
+    /// Salt 3008.5, `salt/minion.py`, `_thread_return`: what is no map is ignored.
+    #[must_use]
+    pub fn metadata(&self) -> Option<Value> {
+        let Value::Map(fields) = &self.load else {
+            return None;
+        };
+        let (_, metadata) = fields
+            .iter()
+            .find(|(name, _)| name.as_text() == Some("metadata"))?;
+        matches!(metadata, Value::Map(_)).then(|| metadata.clone())
+    }
+}
+
+impl TryFrom<Value> for Publication {
+    type Error = FieldError;
+
+    /// Reads the map that a master sealed. Who sealed it and when is not told by the map:
+    /// [`Publications`](super::Publications) knows.
+    fn try_from(load: Value) -> Result<Self, FieldError> {
+        let mut fields = Fields::new(load.clone())?;
         let jid = fields
             .text("jid")?
             .parse()
             .map_err(|_| FieldError::Wrong("jid"))?;
         Ok(Self {
-            serial,
+            serial: fields.unsigned("serial")?,
             jid,
-            function: Function::parse(fields)?,
-            target: Target::parse(fields)?,
-            ret: text_or_empty(fields, "ret")?,
-            user: text_or_empty(fields, "user")?,
+            function: Function::parse(&mut fields)?,
+            target: Target::parse(&mut fields)?,
+            ret: text_or_empty(&mut fields, "ret")?,
+            user: text_or_empty(&mut fields, "user")?,
             load,
         })
     }

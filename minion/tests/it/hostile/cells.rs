@@ -1,11 +1,13 @@
 //! The cells of the matrix by name: a row is a module with a test for each state of contact.
 
 use super::scene::Contact;
-use super::{publication, resource, sign_in};
+use super::{pem, publication, resource, sign_in};
 
 macro_rules! rows {
-    ($($row:ident: $attack:path;)*) => {$(
-        mod $row {
+    ($($row:ident: $attack:path;)*) => {
+        const ROWS: &[&str] = &[$(stringify!($row)),*];
+
+        $(mod $row {
             use super::*;
 
             #[tokio::test]
@@ -22,8 +24,8 @@ macro_rules! rows {
             async fn changed_master() {
                 $attack(Contact::Changed).await;
             }
-        }
-    )*};
+        })*
+    };
 }
 
 rows! {
@@ -42,10 +44,10 @@ rows! {
     session_missing: sign_in::session_missing;
     token_wrong: sign_in::token_wrong;
     aes_wrong: sign_in::aes_wrong;
-    preamble_in_pem: sign_in::preamble_in_pem;
-    line_ends_in_pem: sign_in::line_ends_in_pem;
-    other_kind_of_pem: sign_in::other_kind_of_pem;
-    two_pem_blocks: sign_in::two_pem_blocks;
+    preamble_in_pem: pem::preamble_in_pem;
+    line_ends_in_pem: pem::line_ends_in_pem;
+    other_kind_of_pem: pem::other_kind_of_pem;
+    two_pem_blocks: pem::two_pem_blocks;
     reply_of_other_peer: sign_in::reply_of_other_peer;
     full_unsigned: sign_in::full_unsigned;
     map_instead_of_bytes: sign_in::map_instead_of_bytes;
@@ -62,4 +64,19 @@ rows! {
     trickle: resource::trickle;
     reply_late: resource::reply_late;
     two_replies: resource::two_replies;
+}
+
+#[test]
+fn the_matrix_is_the_one_in_the_documentation() {
+    let page = include_str!("../../../../docs/threat-model.md");
+    let (_, matrix) = page.split_once("### The attack matrix").unwrap();
+    let documented = matrix
+        .lines()
+        .filter_map(|line| line.strip_suffix("` |")?.rsplit_once("| `"));
+    let mut documented: Vec<_> = documented.map(|(_, row)| row).collect();
+    let mut rows = ROWS.to_vec();
+    documented.sort_unstable();
+    rows.sort_unstable();
+    assert_eq!(rows, documented);
+    assert_eq!(rows.len(), 33);
 }

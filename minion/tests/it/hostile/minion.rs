@@ -33,8 +33,8 @@ pub(super) const ID: &str = "minion.example.org";
 pub(super) const LONG: Duration = Duration::from_secs(60);
 
 /// A running minion.
-pub(super) struct Minion {
-    pub(super) store: Arc<Witness>,
+pub(super) struct Minion<S = Witness> {
+    pub(super) store: Arc<S>,
     pub(super) identity: Arc<Identity>,
     pub(super) jobs: Arc<Jobs>,
     status: watch::Receiver<Status>,
@@ -42,15 +42,15 @@ pub(super) struct Minion {
     task: JoinHandle<Ended>,
 }
 
-impl Minion {
+impl<S: Store + 'static> Minion<S> {
     /// Starts one with these masters.
     pub(super) fn start(
-        store: &Arc<Witness>,
+        store: &Arc<S>,
         masters: Vec<Master>,
         change: impl FnOnce(&mut Setup),
     ) -> Self {
         count_panics();
-        let identity = identity();
+        let identity = identity(Algorithm::Sha1, Encryption::Sha1);
         let jobs = Arc::new(Jobs::default());
         let failover = Settings {
             master_type: MasterType::Failover,
@@ -147,11 +147,12 @@ fn outcome(status: &Status, master: usize) -> String {
         .unwrap_or_default()
 }
 
-fn identity() -> Arc<Identity> {
+/// The minion with these algorithms.
+pub(super) fn identity(signing: Algorithm, encryption: Encryption) -> Arc<Identity> {
     let key = PrivateKey::from_pem(&keys().minion.to_pem()).unwrap();
     let algorithms = Algorithms {
-        signing: Algorithm::Sha1,
-        encryption: Encryption::Sha1,
+        signing,
+        encryption,
     };
     let path = "minion.pem".into();
     Arc::new(Identity::new(ID.parse().unwrap(), key, path, algorithms, None).unwrap())

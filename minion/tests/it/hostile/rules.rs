@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use minion::agent::MasterState;
 use minion::wire::msgpack::Value;
-use scripted_master::reply::{in_clear, pack, turned_away};
+use minion::wire::private_key::Encryption;
+use scripted_master::reply::{hand_over, in_clear, pack, signed, turned_away};
 use scripted_master::{
     Answer, Hello, Job, Master, Setup, SharedKey, Verdict, publish, remove, set,
 };
@@ -13,7 +14,7 @@ use scripted_master::{
 use minion::verify::Algorithm;
 
 use super::keys::keys;
-use super::minion::{Minion, Witness};
+use super::minion::{Minion, Witness, identity};
 use super::publication::{runs_an_honest_job, signed_in, stays};
 use super::scene::{
     Contact, Fault, GOOD, Scene, configured, hostile_name, turns_away, within_reason,
@@ -266,6 +267,55 @@ async fn no_answer_makes_the_minion_ask_for_less() {
         assert_eq!((sign_in.version, &sign_in.algorithms), (3, &asked));
         assert_eq!(sign_in.key, *keys().minion.public());
     }
+    minion.end().await;
+}
+
+/// Rule 8: a minion of the stronger algorithms takes nothing of the weaker ones, although its
+/// master signs and encrypts with them in order.
+#[tokio::test]
+async fn a_minion_of_sha_224_takes_no_sha_1() {
+    let scene = Scene::new().await;
+    let hostile = keys().hostile.public();
+    let weaker = keys().signer.pub_sig(Algorithm::Sha1, hostile);
+    let faults = vec![
+        Fault::load("", move |load, _| set(load, "pub_sig", weaker.as_str())),
+        Fault::reply("", |exchange| {
+            pack(signed(
+                &pack(exchange.load()),
+                exchange.key(),
+                Algorithm::Sha1,
+            ))
+        }),
+        Fault::load("", |load, exchange| {
+            let (aes, session) = exchange.shared_keys(&exchange.auth().unwrap().id);
+            for (name, key) in [("aes", aes), ("session", session)] {
+                let sealed = hand_over(&key, keys().minion.public(), Encryption::Sha1);
+                set(load, name, sealed);
+            }
+        }),
+        Fault::outer("", |outer, _| set(outer, "sig_algo", "PKCS1v15-SHA1")),
+    ];
+    let count = faults.len();
+    scene.script(&faults.into());
+    let store = Witness::new().into();
+    let mut minion = Minion::start(&store, scene.masters(count), |setup| {
+        setup.identity = identity(Algorithm::Sha224, Encryption::Sha224);
+    });
+    assert_eq!(minion.connected().await, GOOD);
+    let causes = [
+        "signature verification failed",
+        "payload signature did not validate",
+        "did not authenticate!",
+        "names another sig_algo",
+    ];
+    for (number, cause) in causes.iter().enumerate() {
+        let said = minion.outcome(number);
+        assert!(said.contains(cause), "{number}: {said}");
+    }
+    let asked = ["OAEP-SHA224".to_owned(), "PKCS1v15-SHA224".to_owned()];
+    let log = scene.hostile.log();
+    assert!(log.sign_ins.iter().all(|one| one.algorithms == asked));
+    assert_eq!(log.faults, count as u64);
     minion.end().await;
 }
 

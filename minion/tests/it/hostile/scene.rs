@@ -181,10 +181,12 @@ pub(super) async fn turns_away_by(scene: Scene, memory: Witness, faults: Vec<Fau
 
     for (number, fault) in faults.iter().enumerate() {
         let said = minion.outcome(number);
+        let told = said.matches(&fault.says).count();
+        assert_eq!(told, 1, "{number}: {said:?}, not once {:?}", fault.says);
+        // What a stranger sends does not fill the log, nor forge a line of it.
         assert!(
-            said.contains(&fault.says),
-            "{number}: {said:?}, not {:?}",
-            fault.says
+            said.len() < 512 && !said.contains('\n'),
+            "{number}: {said:?}"
         );
     }
     let log = scene.hostile.log();

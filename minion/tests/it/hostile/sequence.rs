@@ -7,11 +7,15 @@ use std::time::Duration;
 use minion::wire::msgpack::{Value, encode};
 use scripted_master::reply::pack;
 use scripted_master::request::text;
-use scripted_master::{Answer, Exchange, Job, SharedKey, Step};
+use scripted_master::{Answer, Exchange, Job, SharedKey, Step, set};
+
+use minion::verify::Algorithm;
+
+use super::keys::keys;
 
 use super::minion::{Minion, Witness};
 use super::publication::{runs_an_honest_job, signed_in, stays};
-use super::scene::{Contact, GOOD, Scene, hostile_name, within_reason};
+use super::scene::{Contact, Fault, GOOD, Scene, hostile_name, turns_away, within_reason};
 
 /// The serial is kept beyond the connection.
 #[tokio::test]
@@ -142,6 +146,42 @@ async fn a_return_is_brought_again_after_a_wrong_reply() {
     }
 }
 
+/// What waits for a master's new key is bounded in bytes: the newest of twenty large jobs are run.
+#[tokio::test]
+async fn what_waits_for_a_new_key_is_bounded() {
+    let (scene, minion) = signed_in(Contact::First).await;
+    let gate = scripted_master::Gate::shut();
+    let held = gate.clone();
+    scene.hostile.script(move |exchange| match exchange.auth() {
+        Some(_) => {
+            let reply = exchange.honest();
+            Answer::Steps(vec![Step::Wait(held.clone()), Step::Reply(reply)])
+        }
+        None => Answer::Honest,
+    });
+    scene.hostile.forget_keys();
+    let mut jids = Vec::new();
+    for number in 0..20 {
+        let jid = format!("2026112500000006{number:04}");
+        let job = Job {
+            arg: vec![Value::from(vec![b'x'; 900_000])],
+            ..Job::ping(&jid)
+        };
+        assert_eq!(scene.hostile.publish(job).await, 1);
+        jids.push(jid);
+    }
+    within_reason(scene.hostile.until(|log| log.faults == 1)).await;
+    // The minion has read them all when it answers what comes behind them.
+    scene.hostile.ping_subscribers().await;
+    within_reason(scene.hostile.until(|log| log.pongs == 1)).await;
+    gate.open();
+    let last = jids.last().unwrap().clone();
+    within_reason(scene.hostile.until(|log| log.returned(&last))).await;
+    // Four of them fit into four mebibytes.
+    assert_eq!(minion.jobs.ran(), jids[16..]);
+    stays(&scene, minion).await;
+}
+
 /// A master that never takes a request again, unsigned: the minion asks for new keys, which it
 /// gets, and neither ends nor asks without end.
 #[tokio::test]
@@ -186,6 +226,38 @@ async fn a_publisher_that_never_ends_its_frame_is_left() {
     minion.end().await;
 }
 
+/// A peer that breaks ZMTP can't be believed about where its next frame begins.
+#[tokio::test]
+async fn a_master_that_breaks_the_protocol_is_left() {
+    let raw = |says: &str, bytes: &'static [u8]| {
+        Fault::steps(says, move |_| vec![Step::Raw(bytes.to_vec())])
+    };
+    let faults = vec![
+        raw("more than 2 frames", b"\x01\x00\x01\x01x\x00\x01y"),
+        raw("a reply without its delimiter", b"\x00\x01x"),
+        raw(
+            "the peer refused the connection: x",
+            b"\x04\x08\x05ERROR\x01x",
+        ),
+        raw("a frame with the flags 0x08", b"\x08\x00"),
+        raw("out of its place", b"\x04\x06\x05READY"),
+        Fault::steps("closed the connection", |_| vec![Step::Close]),
+    ];
+    turns_away(Contact::First, faults).await;
+
+    for bytes in [
+        &b"\x01\x01a\x01\x01b\x00\x01c"[..],
+        b"\x04\x08\x05ERROR\x01x",
+        b"\x08\x00",
+        b"\x04\x06\x05READY",
+    ] {
+        let (scene, mut minion) = signed_in(Contact::First).await;
+        assert_eq!(scene.hostile.publish_bytes(bytes.to_vec()).await, 1);
+        minion.is_on(GOOD).await;
+        minion.end().await;
+    }
+}
+
 /// Nobody hears the reply to a request that was given up, and the next one gets its own.
 #[tokio::test]
 async fn a_late_reply_is_not_the_next_ones() {
@@ -207,6 +279,63 @@ async fn a_late_reply_is_not_the_next_ones() {
     assert_eq!(scene.hostile.read(|log| log.faults), 1);
     assert_eq!(minion.jobs.ran(), [JID.to_owned(), honest]);
     stays(&scene, minion).await;
+}
+
+/// Whoever is at the first master's address gets the minion back only by a whole handshake: that it
+/// answers pings, and that it says it is the master, is nothing.
+#[tokio::test]
+async fn a_failback_needs_a_whole_handshake() {
+    let scene = Scene::new().await;
+    scene.hostile.script(|exchange| match exchange.auth() {
+        Some(_) => {
+            let mut load = exchange.load();
+            let forged = keys()
+                .stranger
+                .pub_sig(Algorithm::Sha1, keys().hostile.public());
+            set(&mut load, "pub_sig", forged.as_str());
+            Answer::reply(pack(exchange.sign(load)))
+        }
+        None => Answer::Honest,
+    });
+    let store = Contact::Known.memory(&scene).into();
+    let mut minion = Minion::start(&store, scene.masters(1), |setup| {
+        setup.failover.master_failback = true;
+        setup.failover.master_failback_interval = Some(Duration::from_millis(200));
+    });
+    assert_eq!(minion.connected().await, GOOD);
+    within_reason(scene.hostile.until(|log| log.faults >= 4)).await;
+    assert_eq!(minion.current().as_deref(), Some(GOOD));
+    let log = scene.good.log();
+    assert_eq!((log.sign_ins.len(), log.subscribed), (1, 1));
+    assert_eq!(minion.decryptions(), Contact::First.decryptions());
+    scene.hostile.script(|_| Answer::Honest);
+    minion.is_on(&hostile_name(0)).await;
+    minion.end().await;
+}
+
+/// A master of the fleet that wants answers from the private key gets them at the pace of the rests
+/// between rounds, which grow.
+#[tokio::test]
+async fn refused_sign_ins_are_not_hurried() {
+    let scene = Scene::new().await;
+    scene.hostile.script(|exchange| {
+        let mut load = exchange.load();
+        set(&mut load, "aes", exchange.encrypt(b"a question"));
+        Answer::reply(pack(exchange.sign(load)))
+    });
+    let mut masters = scene.masters(1);
+    masters.pop();
+    let minion = Minion::start(&Arc::new(Witness::new()), masters, |_| ());
+    within_reason(scene.hostile.until(|log| log.faults >= 4)).await;
+    let at: Vec<_> = scene
+        .hostile
+        .read(|log| log.sign_ins.iter().map(|one| one.at).collect());
+    let waits: Vec<_> = at.windows(2).map(|two| two[1] - two[0]).collect();
+    // Half the wait at least: one second, two, four.
+    for (wait, least) in waits.iter().zip([500, 1_000, 2_000]) {
+        assert!(*wait >= Duration::from_millis(least), "{waits:?}");
+    }
+    minion.end().await;
 }
 
 type Wrong = fn(&str, &SharedKey, &[u8]) -> Vec<u8>;

@@ -137,6 +137,7 @@ fn facts() -> Facts {
         quarantined: 0,
         signing_key: None,
         refused_key: None,
+        certificates: None,
         hsms: vec![HsmStatus {
             name: "rack-1".to_owned(),
             state: hsm::State::Ready,

@@ -9,7 +9,7 @@ use anyhow::Context;
 use crate::audit::chain::Head;
 use crate::authorize::OperatorRole;
 use crate::client::Blocking;
-use crate::commands::masters::connection::{Connection, Options};
+use crate::commands::connection::{Connection, Options};
 use crate::store::AuditFile;
 
 /// An audit log.

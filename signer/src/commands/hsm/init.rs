@@ -4,18 +4,17 @@
 //! included: a key whose public half got lost on the way, or that nobody meant to make, has to be
 //! deleted by hand.
 
-use std::fs::{self, OpenOptions};
-use std::io::Write;
-use std::os::unix::fs::OpenOptionsExt;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, bail, ensure};
-use hsm_config::{KeyId, PinSource};
+use hsm_config::PinSource;
 use minion::verify::{Algorithm, Fingerprint};
 use serde_json::json;
 
 use super::backup::Backup;
+use super::reserved::Reserved;
 use super::secrets::{self, Secrets};
 use super::section::section;
 use super::target::{self, Target};
@@ -86,11 +85,12 @@ pub(super) fn outside(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         Secrets {
             so_pin: Some(secrets::read_new_pin(&so_source, "security officer's PIN")?),
             pin: Some(pin),
+            ..Secrets::default()
         }
     } else {
         Secrets {
             pin: Some(secrets::read_pin(&target)?),
-            so_pin: None,
+            ..Secrets::default()
         }
     };
     inside::run(&target.module, &secrets, &more)
@@ -156,29 +156,7 @@ pub(super) fn inside(
 }
 
 fn plan(arguments: &Arguments, target: &Target, backup: Backup) -> anyhow::Result<KeyPlan> {
-    let id = match &target.key_id {
-        Some(id) => id.clone(),
-        None => {
-            let mut bytes = [0; 16];
-            openssl::rand::rand_bytes(&mut bytes).context("failed to draw a random CKA_ID")?;
-            KeyId::new(bytes)?
-        }
-    };
-    Ok(KeyPlan {
-        id,
-        label: target
-            .key_label
-            .clone()
-            .unwrap_or_else(|| DEFAULT_LABEL.to_owned()),
-        bits: arguments.bits,
-        mechanism: target.mechanism,
-        custody: backup.custody(),
-        omit: target
-            .profile
-            .as_ref()
-            .map(|profile| profile.omit.clone())
-            .unwrap_or_default(),
-    })
+    target.plan(arguments.bits, backup.custody())
 }
 
 fn make_token(
@@ -212,49 +190,6 @@ fn make_token(
     module
         .init_token(slot, label, secrets.so_pin()?, secrets.pin()?)
         .map_err(|error| inside::explain(error, target))
-}
-
-/// A file that was created before there is anything to write, and that goes again if nothing comes.
-struct Reserved {
-    file: fs::File,
-    path: PathBuf,
-    keep: bool,
-}
-
-impl Reserved {
-    fn create(path: &Path) -> anyhow::Result<Self> {
-        let path = std::path::absolute(path).context("failed to make --out absolute")?;
-        let file = OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(0o644)
-            .open(&path)
-            .with_context(|| format!("failed to create {}", path.display()))?;
-        Ok(Self {
-            file,
-            path,
-            keep: false,
-        })
-    }
-
-    fn write(mut self, text: &str) -> anyhow::Result<PathBuf> {
-        // From here on there is a key, and half a file is better than none.
-        self.keep = true;
-        self.file
-            .write_all(text.as_bytes())
-            .and_then(|()| self.file.sync_all())
-            .with_context(|| format!("failed to write {}:\n{text}", self.path.display()))?;
-        Ok(self.path.clone())
-    }
-}
-
-impl Drop for Reserved {
-    fn drop(&mut self) {
-        if !self.keep {
-            // Nobody is left to tell; the next run says that the file exists.
-            let _ = fs::remove_file(&self.path);
-        }
-    }
 }
 
 /// Everything that is worth telling about the new key.
@@ -363,6 +298,3 @@ fn bits(text: &str) -> Result<u32, &'static str> {
         _ => Err("there are 2048, 3072 and 4096"),
     }
 }
-
-/// What Salt calls the key.
-const DEFAULT_LABEL: &str = "master_sign";

@@ -1,4 +1,4 @@
-//! The PINs of one command, on their way from the parent that reads them to the child that presents
+//! The secrets of one command, on their way from the parent that reads them to the child that uses
 //! them.
 
 use std::io::{self, IsTerminal, Read, Write};
@@ -18,6 +18,8 @@ pub(super) struct Secrets {
     pub(super) pin: Option<SecretString>,
     /// The security officer's.
     pub(super) so_pin: Option<SecretString>,
+    /// A private key that is to be imported, PEM without a pass phrase.
+    pub(super) key: Option<SecretString>,
 }
 
 impl Secrets {
@@ -35,10 +37,17 @@ impl Secrets {
             .context("standard input did not hold the security officer's PIN")
     }
 
+    /// The private key, if one was read.
+    pub(super) fn key(&self) -> anyhow::Result<&SecretString> {
+        self.key
+            .as_ref()
+            .context("standard input did not hold a private key")
+    }
+
     /// Writes them where the child reads them: each as one byte that says whether it is there, its
     /// length, and it.
     pub(super) fn send(&self, mut to: impl Write) -> io::Result<()> {
-        for secret in [&self.pin, &self.so_pin] {
+        for secret in [&self.pin, &self.so_pin, &self.key] {
             let bytes = secret.as_ref().map_or("", |secret| secret.expose_secret());
             let length = u16::try_from(bytes.len()).map_err(io::Error::other)?;
             to.write_all(&[u8::from(secret.is_some())])?;
@@ -67,6 +76,7 @@ impl Secrets {
         Ok(Self {
             pin: next()?,
             so_pin: next()?,
+            key: next()?,
         })
     }
 }
@@ -130,12 +140,14 @@ mod tests {
         let sent = Secrets {
             pin: Some(SecretString::from("1234\n\u{e9}")),
             so_pin: None,
+            key: Some(SecretString::from("-----BEGIN")),
         };
         let mut pipe = Vec::new();
         sent.send(&mut pipe).unwrap();
         let received = Secrets::parse(pipe.as_slice()).unwrap();
         assert_eq!(received.pin().unwrap().expose_secret(), "1234\n\u{e9}");
         assert!(received.so_pin.is_none());
+        assert_eq!(received.key().unwrap().expose_secret(), "-----BEGIN");
         assert!(Secrets::parse(&pipe[..pipe.len() - 1]).is_err());
     }
 
@@ -144,6 +156,7 @@ mod tests {
         let secrets = Secrets {
             pin: Some(SecretString::from("hunter2")),
             so_pin: Some(SecretString::from("hunter3")),
+            key: Some(SecretString::from("hunter4")),
         };
         assert!(!format!("{secrets:?}").contains("hunter"));
     }

@@ -9,6 +9,7 @@ use hsm_config::{
 };
 
 use crate::config::ConfigArgument;
+use crate::hsm::token::{Custody, KeyPlan};
 
 /// The flags that name an HSM.
 #[derive(Clone, Debug, clap::Args)]
@@ -204,6 +205,35 @@ impl Target {
     }
 }
 
+impl Target {
+    /// The key that is to be made: under the id and label that were named, or a random id.
+    pub(super) fn plan(&self, bits: u32, custody: Custody) -> anyhow::Result<KeyPlan> {
+        let id = match &self.key_id {
+            Some(id) => id.clone(),
+            None => {
+                let mut bytes = [0; 16];
+                openssl::rand::rand_bytes(&mut bytes).context("failed to draw a random CKA_ID")?;
+                KeyId::new(bytes)?
+            }
+        };
+        Ok(KeyPlan {
+            id,
+            label: self
+                .key_label
+                .clone()
+                .unwrap_or_else(|| DEFAULT_LABEL.to_owned()),
+            bits,
+            mechanism: self.mechanism,
+            custody,
+            omit: self
+                .profile
+                .as_ref()
+                .map(|profile| profile.omit.clone())
+                .unwrap_or_default(),
+        })
+    }
+}
+
 fn variable(text: &str) -> Result<(String, String), &'static str> {
     let (name, value) = text
         .split_once('=')
@@ -218,3 +248,6 @@ fn mechanism(text: &str) -> Result<SignMechanism, &'static str> {
         _ => Err("there are raw and hashed"),
     }
 }
+
+/// What Salt calls the key.
+const DEFAULT_LABEL: &str = "master_sign";

@@ -36,7 +36,7 @@ pub(super) fn outside(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         target.key()?;
         let secrets = Secrets {
             pin: Some(secrets::read_pin(&target)?),
-            so_pin: None,
+            ..Secrets::default()
         };
         let ended = inside::run(&target.module, &secrets, &target.more(&arguments.target))?;
         if ended != ExitCode::SUCCESS {

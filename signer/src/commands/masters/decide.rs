@@ -4,12 +4,12 @@ use std::io::{self, BufRead, IsTerminal};
 
 use minion::verify::{KeyHash, PublicKey};
 
-use super::connection::Connection;
 use super::fingerprint::{Given, GivenError};
 use super::listing;
 use crate::authorize::{MasterId, SignedStatement, Statement, Verb};
 use crate::client::{self, KeyStatus, Master, MasterKey};
 use crate::clock::{Clock, SystemClock};
+use crate::commands::connection::Connection;
 use crate::terminal;
 
 /// What an operator wants to decide.

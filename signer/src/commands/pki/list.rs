@@ -21,15 +21,28 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     for scope in Scope::ALL {
         let folder = arguments.directory.directory.join(scope.name());
         let entries = Authority::list(&folder)?;
-        rows.extend(entries.into_iter().map(|entry| (scope, entry)));
+        let revoked = Authority::revoked(&folder)?;
+        let state = |entry: &Entry| {
+            let is_revoked = revoked.iter().any(|revoked| revoked.serial == entry.serial);
+            if is_revoked {
+                "revoked"
+            } else {
+                state(entry, now)
+            }
+        };
+        rows.extend(
+            entries
+                .into_iter()
+                .map(|entry| (scope, state(&entry), entry)),
+        );
     }
     if arguments.output.output == Format::Json {
         let rows: Vec<serde_json::Value> = rows
             .iter()
-            .map(|(scope, entry)| {
+            .map(|(scope, state, entry)| {
                 serde_json::json!({
                     "authority": scope.name(),
-                    "state": state(entry, now),
+                    "state": state,
                     "serial": entry.serial,
                     "identity": entry.identity,
                     "spki_sha256": entry.spki_sha256,
@@ -47,11 +60,10 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     }
     let width = rows
         .iter()
-        .map(|(_, entry)| entry.identity.len())
+        .map(|(_, _, entry)| entry.identity.len())
         .max()
         .unwrap_or_default();
-    for (_, entry) in &rows {
-        let state = state(entry, now);
+    for (_, state, entry) in &rows {
         say(format_args!(
             "{:width$}  {:7}  until {}  serial {}",
             entry.identity, state, entry.not_after, entry.serial

@@ -6,7 +6,7 @@
 //! operator is told which: a smaller template that is tried first would give up on what most
 //! modules accept.
 
-use cryptoki::error::RvError;
+use cryptoki::error::{Error as CryptokiError, RvError};
 use cryptoki::mechanism::{Mechanism, MechanismType};
 use cryptoki::object::{Attribute, AttributeType};
 use cryptoki::session::{Session, UserType};
@@ -96,6 +96,25 @@ impl Module {
 
 /// Generates a key pair in the token.
 pub(super) fn key_pair(session: &Session, plan: &KeyPlan) -> Result<Generated, Error> {
+    let mut public = public_half(plan);
+    public.push(Attribute::ModulusBits(Ulong::new(CK_ULONG::from(
+        plan.bits,
+    ))));
+    public.push(Attribute::PublicExponent(vec![1, 0, 1]));
+    with_as_many_wishes_as_possible(session, plan, |private| {
+        let mechanism = Mechanism::RsaPkcsKeyPairGen;
+        session.generate_key_pair(&mechanism, &public, private)?;
+        Ok(())
+    })
+}
+
+/// Makes a key pair by `make`, which is given the template of the private half, until the module
+/// takes one; then finds it as the service does.
+pub(super) fn with_as_many_wishes_as_possible(
+    session: &Session,
+    plan: &KeyPlan,
+    make: impl Fn(&[Attribute]) -> Result<(), CryptokiError>,
+) -> Result<Generated, Error> {
     let found = search::occupants(session, &plan.id, &plan.label)?;
     if !found.is_empty() {
         return Err(Error::KeyExists {
@@ -116,9 +135,8 @@ pub(super) fn key_pair(session: &Session, plan: &KeyPlan) -> Result<Generated, E
             .into_iter()
             .chain(wishes.iter().enumerate().filter_map(kept))
             .collect();
-        let mechanism = Mechanism::RsaPkcsKeyPairGen;
-        match session.generate_key_pair(&mechanism, &public_template(plan), &private) {
-            Ok(_) => {
+        match make(&private) {
+            Ok(()) => {
                 let selector = KeySelector {
                     id: plan.id.clone(),
                     label: None,
@@ -134,10 +152,10 @@ pub(super) fn key_pair(session: &Session, plan: &KeyPlan) -> Result<Generated, E
             }
             Err(error) => {
                 let error = Error::from(error);
+                remove_halves(session, &plan.id);
                 if !error.rv().is_some_and(is_about_the_template) {
                     return Err(error);
                 }
-                remove_halves(session, &plan.id);
                 refusal.get_or_insert(error);
             }
         }
@@ -148,7 +166,7 @@ pub(super) fn key_pair(session: &Session, plan: &KeyPlan) -> Result<Generated, E
 
 /// A module that refuses late may leave one half behind. The id was free before, so what has it is
 /// ours.
-fn remove_halves(session: &Session, id: &KeyId) {
+pub(super) fn remove_halves(session: &Session, id: &KeyId) {
     let template = [Attribute::Id(id.as_bytes().to_vec())];
     for handle in session.find_objects(&template).unwrap_or_default() {
         // If that fails, the next attempt or the final search tells.
@@ -164,13 +182,12 @@ fn attempts(wishes: usize) -> impl Iterator<Item = Vec<usize>> {
     std::iter::once(Vec::new()).chain(alone).chain(together)
 }
 
-fn public_template(plan: &KeyPlan) -> Vec<Attribute> {
+/// What the public half is, whatever its numbers.
+pub(super) fn public_half(plan: &KeyPlan) -> Vec<Attribute> {
     vec![
         Attribute::Token(true),
         Attribute::Private(false),
         Attribute::Verify(true),
-        Attribute::ModulusBits(Ulong::new(CK_ULONG::from(plan.bits))),
-        Attribute::PublicExponent(vec![1, 0, 1]),
         Attribute::Id(plan.id.as_bytes().to_vec()),
         Attribute::Label(plan.label.as_bytes().to_vec()),
     ]

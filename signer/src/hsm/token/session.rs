@@ -10,12 +10,13 @@
 
 use cryptoki::error::RvError;
 use cryptoki::session::{Session as CryptokiSession, UserType};
-use hsm_config::{KeySelector, SignMechanism};
+use hsm_config::{KeyId, KeySelector, SignMechanism};
 use minion::verify::{Algorithm, Signature};
 use secrecy::SecretString;
 
 use super::error::Error;
 use super::generate::{self, Generated, KeyPlan};
+use super::import::{self, ImportedKey};
 use super::input::Input;
 use super::key::SigningKey;
 use super::raw::Raw;
@@ -75,6 +76,22 @@ impl Session {
     /// Fails if the id or the label is in use, or if the module refuses what a signing key must be.
     pub fn generate(&self, plan: &KeyPlan) -> Result<Generated, Error> {
         generate::key_pair(&self.inner, plan)
+    }
+
+    /// Creates a key pair from a private key that exists as a file; the session must be able to
+    /// write.
+    ///
+    /// # Errors
+    ///
+    /// As [`generate`](Self::generate); many modules take no private keys at all.
+    pub fn import(&self, key: &ImportedKey<'_>, plan: &KeyPlan) -> Result<Generated, Error> {
+        import::key_pair(&self.inner, key, plan)
+    }
+
+    /// Deletes what has this id: only for a pair that was made under it a moment ago and turned out
+    /// not to be what was meant.
+    pub fn danger_remove(&self, id: &KeyId) {
+        generate::remove_halves(&self.inner, id);
     }
 
     /// Signs into `out`. The signature is not verified here.

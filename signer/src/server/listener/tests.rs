@@ -11,7 +11,6 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use super::*;
-use crate::clock::{Clock, SystemClock};
 use crate::tls::ServerTls;
 use crate::tls::testing::Setting;
 
@@ -118,6 +117,8 @@ async fn what_does_not_finish_is_dropped_in_the_end() {
 
 const LIMITS: Limits = Limits {
     connections: 8,
+    requests: 8,
+    requests_per_second: 1000,
     handshake_timeout: Duration::from_secs(20),
     header_timeout: Duration::from_secs(20),
     request_timeout: Duration::from_secs(20),
@@ -152,7 +153,7 @@ impl Running {
         };
         let listener = Listener {
             socket: TcpListener::from_std(socket).unwrap(),
-            tls: Some(tls.config),
+            tls: Some(Arc::new(Live::new(setting.files(), tls))),
             router: Router::new()
                 .route("/who", get(who))
                 .route("/wait", get(wait)),

@@ -13,13 +13,13 @@ use softhsm_tests::process::{attempt, run};
 use tempfile::TempDir;
 
 /// A SoftHSM2 of its own, without a token yet, seen through the module that counts.
-pub(super) struct Lab {
+pub(crate) struct Lab {
     directory: TempDir,
     target: PathBuf,
 }
 
 impl Lab {
-    pub(super) fn create() -> Result<Self> {
+    pub(crate) fn create() -> Result<Self> {
         let directory = TempDir::with_prefix("hsm-commands-")?;
         let target = std::env::var_os("PKCS11_MODULE").unwrap_or_else(|| SOFTHSM2.into());
         let lab = Self {
@@ -44,15 +44,15 @@ impl Lab {
         Ok(lab)
     }
 
-    pub(super) fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.directory.path().join(name)
     }
 
-    pub(super) fn counts(&self) -> Counts {
+    pub(crate) fn counts(&self) -> Counts {
         Counts::new(self.path("calls"))
     }
 
-    pub(super) fn secret(&self, name: &str, content: &str) -> Result<()> {
+    pub(crate) fn secret(&self, name: &str, content: &str) -> Result<()> {
         fs::write(self.path(name), format!("{content}\n"))?;
         Ok(fs::set_permissions(
             self.path(name),
@@ -60,7 +60,7 @@ impl Lab {
         )?)
     }
 
-    pub(super) fn environment(&self) -> [(&'static str, PathBuf); 3] {
+    pub(crate) fn environment(&self) -> [(&'static str, PathBuf); 3] {
         [
             ("SOFTHSM2_CONF", self.path("softhsm2.conf")),
             ("FAULT_MODULE_TARGET", self.target.clone()),
@@ -69,7 +69,7 @@ impl Lab {
     }
 
     /// `mastersign hsm`, run where the PIN files are; the environment is only on its command line.
-    pub(super) fn hsm(&self, arguments: &[&str]) -> Result<Command> {
+    pub(crate) fn hsm(&self, arguments: &[&str]) -> Result<Command> {
         let mut command = mastersign()?;
         command
             .current_dir(self.directory.path())
@@ -84,20 +84,20 @@ impl Lab {
         Ok(command)
     }
 
-    pub(super) fn json(&self, arguments: &[&str]) -> Result<Value> {
+    pub(crate) fn json(&self, arguments: &[&str]) -> Result<Value> {
         let mut command = self.hsm(arguments)?;
         Ok(serde_json::from_str(&run(command.arg("--output=json"))?)?)
     }
 
     /// What the command says on standard error when it refuses.
-    pub(super) fn refused(&self, arguments: &[&str]) -> Result<String> {
+    pub(crate) fn refused(&self, arguments: &[&str]) -> Result<String> {
         let (status, answer, complaints) = attempt(&self.hsm(arguments)?)?;
         ensure!(status.code() == Some(1), "{status}: {answer}{complaints}");
         Ok(complaints)
     }
 
     /// Makes the token and a key of 2048 bits.
-    pub(super) fn init(&self, more: &[&str]) -> Result<Value> {
+    pub(crate) fn init(&self, more: &[&str]) -> Result<Value> {
         let mut arguments = vec![
             "init",
             "--init-token",
@@ -115,7 +115,18 @@ impl Lab {
         self.json(&arguments)
     }
 
-    pub(super) fn tool_command(&self) -> Command {
+    /// Makes the token and no key.
+    pub(crate) fn token(&self) -> Result<()> {
+        let mut command = Command::new("softhsm2-util");
+        command
+            .env("SOFTHSM2_CONF", self.path("softhsm2.conf"))
+            .args(["--init-token", "--free", "--label", LABEL, "--pin", PIN])
+            .args(["--so-pin", "security-officer", "--module"])
+            .arg(&self.target);
+        run(&command).map(drop)
+    }
+
+    pub(crate) fn tool_command(&self) -> Command {
         let mut command = Command::new("pkcs11-tool");
         command
             .env("SOFTHSM2_CONF", self.path("softhsm2.conf"))
@@ -125,13 +136,13 @@ impl Lab {
         command
     }
 
-    pub(super) fn tool(&self, arguments: &[&str]) -> Result<String> {
+    pub(crate) fn tool(&self, arguments: &[&str]) -> Result<String> {
         run(self.tool_command().args(arguments))
     }
 }
 
 /// The label of the token.
-pub(super) const LABEL: &str = "lab";
+pub(crate) const LABEL: &str = "lab";
 /// Its PIN.
-pub(super) const PIN: &str = "pin-of-the-lab";
+pub(crate) const PIN: &str = "pin-of-the-lab";
 const SOFTHSM2: &str = "/usr/lib/softhsm/libsofthsm2.so";

@@ -10,7 +10,7 @@ use tempfile::NamedTempFile;
 use super::*;
 use crate::audit::{Action, Actor, Digest, Event, Record};
 use crate::clock::Timestamp;
-use crate::commands::masters::connection::Options;
+use crate::commands::connection::Options;
 
 #[test]
 fn any_record_that_is_flipped_removed_repeated_or_moved_is_found() {

@@ -1,0 +1,98 @@
+//! Every target over its seeds, the corpus that earlier runs of the fuzzer kept, and ten thousand
+//! seeded mutations.
+#![expect(
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test may panic"
+)]
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+
+use fuzz_targets::TARGETS;
+use fuzz_targets::mutate::{Random, mutate};
+
+const MUTATIONS: usize = 10_000;
+
+macro_rules! targets {
+    ($($name:ident),* $(,)?) => {
+        const NAMES: &[&str] = &[$(stringify!($name)),*];
+        $(#[test]
+        fn $name() {
+            hold(stringify!($name));
+        })*
+    };
+}
+
+targets!(
+    auth_reply,
+    auth_signed_load,
+    config,
+    crypticle,
+    crypticle_plaintext,
+    failover,
+    job,
+    msgpack,
+    publication,
+    publication_signed_load,
+    public_key,
+    request_reply,
+    signature_file,
+    target,
+    zmtp,
+    zmtp_traffic,
+);
+
+#[test]
+fn every_target_has_a_test_here_and_a_file_for_the_fuzzer() {
+    let names: Vec<_> = TARGETS.iter().map(|target| target.name).collect();
+    assert_eq!(names, NAMES);
+    let fuzz = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let manifest = std::fs::read_to_string(fuzz.join("Cargo.toml")).unwrap();
+    for name in names {
+        let file = std::fs::read_to_string(fuzz.join(format!("fuzz_targets/{name}.rs"))).unwrap();
+        assert!(
+            file.contains("fuzz_targets::"),
+            "{name} calls something else"
+        );
+        assert!(
+            manifest.contains(&format!("fuzz_targets/{name}.rs")),
+            "{name} is not built"
+        );
+    }
+}
+
+fn hold(name: &str) {
+    let target = TARGETS.iter().find(|target| target.name == name).unwrap();
+    let mut inputs = (target.seeds)();
+    assert!(!inputs.is_empty(), "nothing to begin with");
+    inputs.extend(corpus(name));
+    let mut random = Random::new(name);
+    for input in &inputs {
+        check(target, input);
+    }
+    for _ in 0..MUTATIONS {
+        let input = &inputs[random.below(inputs.len())];
+        let other = &inputs[random.below(inputs.len())];
+        check(target, &mutate(input, other, &mut random));
+    }
+}
+
+/// Runs one input, and shows it if it breaks the property.
+fn check(target: &fuzz_targets::Target, input: &[u8]) {
+    if catch_unwind(AssertUnwindSafe(|| (target.run)(input))).is_err() {
+        panic!("{} fails on {}", target.name, hex::encode(input));
+    }
+}
+
+/// What `make fuzz` found interesting, if it ever ran here.
+fn corpus(name: &str) -> Vec<Vec<u8>> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../corpus")
+        .join(name);
+    let entries = std::fs::read_dir(folder).into_iter().flatten();
+    entries
+        .map(|entry| std::fs::read(entry.unwrap().path()).unwrap())
+        .collect()
+}
