@@ -37,15 +37,16 @@ pub(crate) fn measure(figures: &mut Figures) -> Result<()> {
     let mut trio = stage.trio()?;
     let mut command = Command::new(std::env::current_exe()?);
     command.args([MODE, &stage.trusted()?]);
-    command.args(
-        trio.masters
-            .iter()
-            .map(|master| master.address().to_string()),
-    );
+    // One to lose, and one to survive.
+    let masters = trio.masters.iter().take(2);
+    command.args(masters.map(|master| master.address().to_string()));
     let (fleet, mut orders) = Process::interactive(&mut match stage.namespace() {
         Some(namespace) => namespace.inside(&command),
         None => command,
     })?;
+    for many in (1..=usize::try_from(FLEET)?).filter(|many| many.is_multiple_of(STEP)) {
+        fleet.log().wait_for(&format!("arrived {many}"))?;
+    }
     let line = fleet.log().wait_for("connected ")?;
     let mut numbers = line.split_whitespace().skip(1).map(str::parse::<f64>);
     let mut number = || {
@@ -148,13 +149,17 @@ async fn fleet(trusted: &PublicKey, masters: &[Address]) -> Result<()> {
     let survivor = masters.get(1).context("no second master")?.name.clone();
     let before = resident_of("self")?;
     let stop = CancellationToken::new();
-    // As many as a master answers within an eighth of a second.
-    let door = Arc::new(Semaphore::new(50));
-    let (mut agents, mut arrivals) = (JoinSet::new(), JoinSet::new());
+    // As many as a master answers within a twentieth of a second.
+    let door = Arc::new(Semaphore::new(20));
+    let (mut agents, mut arrivals) = (JoinSet::new(), JoinSet::<Result<(_, u32)>>::new());
+    let mut connected = Vec::new();
     for number in 0..FLEET {
         let agent = agent(&format!("fleet-{number}"), trusted, &key, masters)?;
         let status = agent.status();
         let turn = Arc::clone(&door).acquire_owned().await?;
+        while let Some(status) = arrivals.try_join_next() {
+            arrived(&mut connected, status??.0)?;
+        }
         agents.spawn(agent.run(stop.clone()));
         let first = masters.first().context("no master")?.name.clone();
         arrivals.spawn(async move {
@@ -163,9 +168,8 @@ async fn fleet(trusted: &PublicKey, masters: &[Address]) -> Result<()> {
             status
         });
     }
-    let mut connected = Vec::new();
     while let Some(status) = arrivals.join_next().await {
-        connected.push(status??.0);
+        arrived(&mut connected, status??.0)?;
     }
     say(&format!("connected {before} {}", resident_of("self")?))?;
     let mut moves = JoinSet::new();
@@ -185,6 +189,18 @@ async fn fleet(trusted: &PublicKey, masters: &[Address]) -> Result<()> {
     Ok(())
 }
 
+/// Keeps an agent that is connected, and lets the other process see that it goes on.
+fn arrived(
+    connected: &mut Vec<watch::Receiver<Status>>,
+    status: watch::Receiver<Status>,
+) -> Result<()> {
+    connected.push(status);
+    if connected.len().is_multiple_of(STEP) {
+        say(&format!("arrived {}", connected.len()))?;
+    }
+    Ok(())
+}
+
 fn agent(id: &str, trusted: &PublicKey, key: &[u8], masters: &[Address]) -> Result<Agent> {
     let identity = Identity::new(
         id.parse()?,
@@ -200,6 +216,8 @@ fn agent(id: &str, trusted: &PublicKey, key: &[u8], masters: &[Address]) -> Resu
     let failover = Settings {
         master_type: MasterType::Failover,
         loss_spread: SPREAD,
+        // All of them are to be at one master, also if it is slow while they come.
+        stagger: Settings::default().auth_timeout,
         ..Settings::default()
     };
     let setup = Setup::new(
@@ -242,6 +260,9 @@ fn say(line: &str) -> Result<()> {
 }
 
 const FLEET: u32 = 1000;
+
+/// How many more are connected at each line of progress.
+const STEP: usize = 50;
 
 /// A 2-core master answers 400 sign-ins a second; this asks for half of that.
 const SPREAD: Duration = Duration::from_secs(5);

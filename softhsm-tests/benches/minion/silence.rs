@@ -37,11 +37,12 @@ pub(crate) fn measure(figures: &mut Figures) -> Result<()> {
         for round in 0..ROUNDS {
             let master = trio.masters.get(round % 3).context("three masters")?;
             let mark = minion.log().len();
-            let start = Instant::now();
             match fault {
                 None => master.process().stop()?,
                 Some(fault) => network.inject(fault, master.address())?,
             }
+            // Until the last of its processes has stopped, the master may give a sign of life.
+            let start = Instant::now();
             let lost = format!("Connection to master {} lost", master.address());
             minion.log().wait_for_after(mark, &lost)?;
             noticed.push(start.elapsed().as_secs_f64());

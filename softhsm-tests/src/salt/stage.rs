@@ -5,6 +5,7 @@
 //! one version's masters are kept: the tests of one version stand together.
 
 use std::net::Ipv4Addr;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use anyhow::{Context, Result, anyhow};
@@ -24,6 +25,8 @@ use crate::process::remove_at_end;
 #[derive(Debug)]
 pub struct Stage {
     version: Version,
+    /// Tells its masters from those of another stage at the same service.
+    number: usize,
     signatory: Arc<Signatory>,
     /// For root a network of the stage's own; for others the masters are on the host's loopback.
     namespace: Option<Arc<Namespace>>,
@@ -61,6 +64,7 @@ impl Stage {
     ///
     /// Fails if the signing service does not come up.
     pub fn of(version: Version) -> Result<Arc<Self>> {
+        static STAGES: AtomicUsize = AtomicUsize::new(0);
         static CURRENT: Mutex<Option<Arc<Stage>>> = Mutex::new(None);
         let mut current = CURRENT.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(stage) = current.as_ref().filter(|stage| stage.version == version) {
@@ -70,6 +74,7 @@ impl Stage {
         *current = None;
         let stage = Arc::new(Self {
             version,
+            number: STAGES.fetch_add(1, Ordering::Relaxed),
             signatory: signatory()?,
             namespace: if geteuid().is_root() {
                 Some(Arc::new(Namespace::create()?))
@@ -127,7 +132,7 @@ impl Stage {
 
     fn start_quiet(&self, algorithm: Algorithm, number: u8) -> Result<Master> {
         let _turn = Turn::take()?;
-        let id = format!("quiet-{algorithm}-{}", self.version);
+        let id = format!("quiet-{algorithm}-{}-{}", self.version, self.number);
         let more = format!("publish_signing_algorithm: {algorithm}\n");
         let installation = self.install(&id, number, Signing::Precomputed, false, &more)?;
         self.signatory.sign(&installation, &id, algorithm)?;
@@ -166,7 +171,7 @@ impl Stage {
     fn start_trio(&self) -> Result<Trio> {
         let _turn = Turn::take()?;
         let install = |name: &str, number| {
-            let id = format!("{name}-{}", self.version);
+            let id = format!("{name}-{}-{}", self.version, self.number);
             let made = self.install(&id, number, Signing::Precomputed, true, "")?;
             Ok::<_, anyhow::Error>((made, id))
         };

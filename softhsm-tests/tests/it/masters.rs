@@ -8,6 +8,9 @@ mod as_root;
 mod changes;
 mod failover;
 mod jobs;
+mod salt_3006;
+mod salt_3007;
+mod salt_3008;
 mod sign_in;
 
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -19,46 +22,56 @@ use softhsm_tests::salt::{
     Console, Master, Ours, OursConfig, Restless, RunningOurs, Stage, Version,
 };
 
-/// A module of tests for each version that stands together, since each version has masters of its
-/// own; see `Stage`.
-macro_rules! on {
-    ($module:ident, $version:expr, $($case:ident),* $(,)?) => {
-        on!($module, $version, $($case),*; soak:);
+/// Tests of one file's cases with both algorithms. The version's name comes first in a test's path,
+/// so that the tests of one version stand together and share its masters; see `Stage`.
+macro_rules! cases {
+    ($file:ident, $version:ident; $($case:ident),* $(,)? ; soak: $($soak:ident),* $(,)?) => {
+        mod $file {
+            $crate::masters::cases!(sha1, Sha1, $file, $version; $($case),*; $($soak),*);
+            $crate::masters::cases!(sha224, Sha224, $file, $version; $($case),*; $($soak),*);
+        }
     };
-    ($module:ident, $version:expr, $($case:ident),* $(,)?; soak: $($soak:ident),* $(,)?) => {
+    (
+        $module:ident, $algorithm:ident, $file:ident, $version:ident;
+        $($case:ident),*; $($soak:ident),*
+    ) => {
         mod $module {
-            use super::*;
+            use minion::verify::Algorithm;
+            use softhsm_tests::salt::Version;
 
-            mod sha1 {
-                use super::*;
-
-                $(#[test]
-                fn $case() {
-                    super::super::$case($version, Algorithm::Sha1);
-                })*
-                $(#[test]
-                #[ignore = "a repetition of what another version shows; `make soak` runs it"]
-                fn $soak() {
-                    super::super::$soak($version, Algorithm::Sha1);
-                })*
-            }
-            mod sha224 {
-                use super::*;
-
-                $(#[test]
-                fn $case() {
-                    super::super::$case($version, Algorithm::Sha224);
-                })*
-                $(#[test]
-                #[ignore = "a repetition of what another version shows; `make soak` runs it"]
-                fn $soak() {
-                    super::super::$soak($version, Algorithm::Sha224);
-                })*
-            }
+            $(#[test]
+            fn $case() {
+                $crate::masters::$file::$case(Version::$version, Algorithm::$algorithm);
+            })*
+            $(#[test]
+            #[ignore = "a repetition of what another version shows; `make soak` runs it"]
+            fn $soak() {
+                $crate::masters::$file::$soak(Version::$version, Algorithm::$algorithm);
+            })*
         }
     };
 }
-use on;
+use cases;
+
+/// The same for cases that need three masters.
+macro_rules! trio_cases {
+    ($file:ident, $version:ident; $($case:ident),* $(,)? ; soak: $($soak:ident),* $(,)?) => {
+        mod $file {
+            use softhsm_tests::salt::Version;
+
+            $(#[test]
+            fn $case() {
+                $crate::masters::$file::$case(Version::$version);
+            })*
+            $(#[test]
+            #[ignore = "a repetition of what another version shows; `make soak` runs it"]
+            fn $soak() {
+                $crate::masters::$file::$soak(Version::$version);
+            })*
+        }
+    };
+}
+use trio_cases;
 
 /// Our minion, and where it runs.
 struct Host<'a> {

@@ -2,44 +2,18 @@
 
 use softhsm_tests::namespace::Fault;
 
-use super::failover::{ATTENTIVE, begin, expect_move, on_trio};
+use super::failover::{ATTENTIVE, begin, expect_move};
 use super::*;
 
-on_trio!(
-    salt_3006,
-    Version::V3006,
-    masters_that_deny_the_minions_packets_are_left;
-    soak: masters_behind_a_cut_cable_are_left,
-    masters_whose_port_closes_are_left,
-    masters_that_have_forgotten_the_connection_are_left,
-);
-on_trio!(
-    salt_3007,
-    Version::V3007,
-    masters_that_deny_the_minions_packets_are_left;
-    soak: masters_behind_a_cut_cable_are_left,
-    masters_whose_port_closes_are_left,
-    masters_that_have_forgotten_the_connection_are_left,
-);
-on_trio!(
-    salt_3008,
-    Version::V3008,
-    masters_that_deny_the_minions_packets_are_left,
-    masters_behind_a_cut_cable_are_left,
-    masters_whose_port_closes_are_left,
-    masters_that_have_forgotten_the_connection_are_left;
-    soak:
-);
-
-fn masters_that_deny_the_minions_packets_are_left(version: Version) {
+pub(super) fn masters_that_deny_the_minions_packets_are_left(version: Version) {
     walk(version, Fault::Deny);
 }
 
-fn masters_behind_a_cut_cable_are_left(version: Version) {
+pub(super) fn masters_behind_a_cut_cable_are_left(version: Version) {
     walk(version, Fault::Unplug);
 }
 
-fn masters_whose_port_closes_are_left(version: Version) {
+pub(super) fn masters_whose_port_closes_are_left(version: Version) {
     walk(version, Fault::Refuse);
 }
 
@@ -58,7 +32,7 @@ fn walk(version: Version, fault: Fault) {
     }
 }
 
-fn masters_that_have_forgotten_the_connection_are_left(version: Version) {
+pub(super) fn masters_that_have_forgotten_the_connection_are_left(version: Version) {
     let stage = stage(version);
     let trio = stage.trio().unwrap();
     let network = network(&stage);

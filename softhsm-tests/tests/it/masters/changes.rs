@@ -2,32 +2,10 @@
 
 use super::*;
 
-on!(
-    salt_3006,
-    Version::V3006,
-    a_rotated_key_is_fetched_at_the_next_publication,
-    a_restarted_master_is_found_again;
-    soak: a_minion_whose_key_was_deleted_waits_for_the_operator,
-    a_full_master_lets_the_minion_in_when_another_leaves,
-);
-on!(
-    salt_3007,
-    Version::V3007,
-    a_rotated_key_is_fetched_at_the_next_publication;
-    soak: a_minion_whose_key_was_deleted_waits_for_the_operator,
-    a_restarted_master_is_found_again,
-    a_full_master_lets_the_minion_in_when_another_leaves,
-);
-on!(
-    salt_3008,
-    Version::V3008,
-    a_rotated_key_is_fetched_at_the_next_publication,
-    a_minion_whose_key_was_deleted_waits_for_the_operator,
-    a_restarted_master_is_found_again,
-    a_full_master_lets_the_minion_in_when_another_leaves,
-);
-
-fn a_rotated_key_is_fetched_at_the_next_publication(version: Version, algorithm: Algorithm) {
+pub(super) fn a_rotated_key_is_fetched_at_the_next_publication(
+    version: Version,
+    algorithm: Algorithm,
+) {
     let stage = stage(version);
     let restless = stage.restless().unwrap();
     let master = &restless.master;
@@ -45,7 +23,10 @@ fn a_rotated_key_is_fetched_at_the_next_publication(version: Version, algorithm:
     expect_answer(&minion, master);
 }
 
-fn a_minion_whose_key_was_deleted_waits_for_the_operator(version: Version, algorithm: Algorithm) {
+pub(super) fn a_minion_whose_key_was_deleted_waits_for_the_operator(
+    version: Version,
+    algorithm: Algorithm,
+) {
     let stage = stage(version);
     let restless = stage.restless().unwrap();
     let master = &restless.master;
@@ -65,7 +46,7 @@ fn a_minion_whose_key_was_deleted_waits_for_the_operator(version: Version, algor
     expect_on(&minion, mark, master);
 }
 
-fn a_restarted_master_is_found_again(version: Version, algorithm: Algorithm) {
+pub(super) fn a_restarted_master_is_found_again(version: Version, algorithm: Algorithm) {
     let stage = stage(version);
     let mut restless = stage.restless().unwrap();
     let host = Host::at_restless(&stage, algorithm, &restless);
@@ -78,7 +59,10 @@ fn a_restarted_master_is_found_again(version: Version, algorithm: Algorithm) {
     expect_on(&minion, mark, &restless.master);
 }
 
-fn a_full_master_lets_the_minion_in_when_another_leaves(version: Version, algorithm: Algorithm) {
+pub(super) fn a_full_master_lets_the_minion_in_when_another_leaves(
+    version: Version,
+    algorithm: Algorithm,
+) {
     let stage = stage(version);
     let restless = stage.restless().unwrap();
     let master = &restless.master;

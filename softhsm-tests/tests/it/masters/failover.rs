@@ -10,58 +10,7 @@ use softhsm_tests::salt::Trio;
 
 use super::*;
 
-macro_rules! on_trio {
-    ($module:ident, $version:expr, $($case:ident),* $(,)?; soak: $($soak:ident),* $(,)?) => {
-        mod $module {
-            use super::*;
-
-            $(#[test]
-            fn $case() {
-                super::$case($version);
-            })*
-            $(#[test]
-            #[ignore = "a repetition of what another version shows; `make soak` runs it"]
-            fn $soak() {
-                super::$soak($version);
-            })*
-        }
-    };
-}
-pub(super) use on_trio;
-
-on_trio!(
-    salt_3006,
-    Version::V3006,
-    killed_masters_are_left_one_after_the_other,
-    stopped_masters_are_left_one_after_the_other;
-    soak: masters_that_are_no_good_are_passed_over_at_every_position,
-    all_masters_are_gone_and_one_comes_back,
-    a_flapping_master_is_left_alone,
-    the_first_master_is_gone_back_to,
-);
-on_trio!(
-    salt_3007,
-    Version::V3007,
-    killed_masters_are_left_one_after_the_other,
-    stopped_masters_are_left_one_after_the_other;
-    soak: masters_that_are_no_good_are_passed_over_at_every_position,
-    all_masters_are_gone_and_one_comes_back,
-    a_flapping_master_is_left_alone,
-    the_first_master_is_gone_back_to,
-);
-on_trio!(
-    salt_3008,
-    Version::V3008,
-    killed_masters_are_left_one_after_the_other,
-    stopped_masters_are_left_one_after_the_other,
-    masters_that_are_no_good_are_passed_over_at_every_position,
-    all_masters_are_gone_and_one_comes_back,
-    a_flapping_master_is_left_alone,
-    the_first_master_is_gone_back_to;
-    soak:
-);
-
-fn killed_masters_are_left_one_after_the_other(version: Version) {
+pub(super) fn killed_masters_are_left_one_after_the_other(version: Version) {
     let stage = stage(version);
     let mut trio = stage.trio().unwrap();
     let minion = begin(&stage, &trio, &[]);
@@ -78,7 +27,7 @@ fn killed_masters_are_left_one_after_the_other(version: Version) {
     }
 }
 
-fn stopped_masters_are_left_one_after_the_other(version: Version) {
+pub(super) fn stopped_masters_are_left_one_after_the_other(version: Version) {
     let stage = stage(version);
     let trio = stage.trio().unwrap();
     let minion = begin(&stage, &trio, &[ATTENTIVE]);
@@ -92,7 +41,7 @@ fn stopped_masters_are_left_one_after_the_other(version: Version) {
 
 /// Each kind of master that is no good at each of three positions: the minion asks it, says what was
 /// wrong, and ends at a good one.
-fn masters_that_are_no_good_are_passed_over_at_every_position(version: Version) {
+pub(super) fn masters_that_are_no_good_are_passed_over_at_every_position(version: Version) {
     let stage = stage(version);
     let trio = stage.trio().unwrap();
     let hung = &trio.masters[2];
@@ -155,7 +104,7 @@ fn pass_over(stage: &Stage, trio: &Trio, bad: Ipv4Addr, position: usize, complai
     }
 }
 
-fn all_masters_are_gone_and_one_comes_back(version: Version) {
+pub(super) fn all_masters_are_gone_and_one_comes_back(version: Version) {
     let stage = stage(version);
     let trio = stage.trio().unwrap();
     let minion = begin(&stage, &trio, &[ATTENTIVE, ("auth_timeout", "5")]);
@@ -175,7 +124,7 @@ fn all_masters_are_gone_and_one_comes_back(version: Version) {
 }
 
 /// A first master that comes and goes is gone back to later each time.
-fn a_flapping_master_is_left_alone(version: Version) {
+pub(super) fn a_flapping_master_is_left_alone(version: Version) {
     let stage = stage(version);
     let trio = stage.trio().unwrap();
     let options = [ATTENTIVE, FAILBACK[0], FAILBACK[1]];
@@ -202,7 +151,7 @@ fn a_flapping_master_is_left_alone(version: Version) {
     assert_eq!(minion.log().count(&lost), 3, "{}", minion.log().text());
 }
 
-fn the_first_master_is_gone_back_to(version: Version) {
+pub(super) fn the_first_master_is_gone_back_to(version: Version) {
     let stage = stage(version);
     let mut trio = stage.trio().unwrap();
     let minion = begin(&stage, &trio, &FAILBACK);

@@ -2,16 +2,7 @@
 
 use super::*;
 
-on!(salt_3006, Version::V3006, jobs_are_answered_as_salt_does; soak: a_target_is_who_it_says);
-on!(salt_3007, Version::V3007, jobs_are_answered_as_salt_does; soak: a_target_is_who_it_says);
-on!(
-    salt_3008,
-    Version::V3008,
-    jobs_are_answered_as_salt_does,
-    a_target_is_who_it_says
-);
-
-fn jobs_are_answered_as_salt_does(version: Version, algorithm: Algorithm) {
+pub(super) fn jobs_are_answered_as_salt_does(version: Version, algorithm: Algorithm) {
     let stage = stage(version);
     let master = stage.quiet(algorithm).unwrap();
     let console = master.console().unwrap();
@@ -33,7 +24,7 @@ fn jobs_are_answered_as_salt_does(version: Version, algorithm: Algorithm) {
 }
 
 /// Two minions; each target is one of them, and the other one keeps quiet.
-fn a_target_is_who_it_says(version: Version, algorithm: Algorithm) {
+pub(super) fn a_target_is_who_it_says(version: Version, algorithm: Algorithm) {
     let stage = stage(version);
     let master = stage.quiet(algorithm).unwrap();
     let console = master.console().unwrap();

@@ -2,36 +2,10 @@
 
 use super::*;
 
-on!(
-    salt_3006,
-    Version::V3006,
-    a_master_with_a_signature_file_is_verified_and_used;
-    soak: a_pending_minion_waits_and_is_let_in_when_it_is_accepted,
-    a_rejected_minion_goes_on_asking_and_is_let_in_when_it_is_accepted,
-    another_key_for_the_id_is_denied,
-    a_master_that_signs_each_answer_is_verified_and_used,
-);
-on!(
-    salt_3007,
-    Version::V3007,
-    a_master_with_a_signature_file_is_verified_and_used;
-    soak: a_pending_minion_waits_and_is_let_in_when_it_is_accepted,
-    a_rejected_minion_goes_on_asking_and_is_let_in_when_it_is_accepted,
-    another_key_for_the_id_is_denied,
-    a_master_that_signs_each_answer_is_verified_and_used,
-);
-on!(
-    salt_3008,
-    Version::V3008,
-    a_master_with_a_signature_file_is_verified_and_used,
-    a_pending_minion_waits_and_is_let_in_when_it_is_accepted,
-    a_rejected_minion_goes_on_asking_and_is_let_in_when_it_is_accepted,
-    a_rejection_by_the_only_master_that_is_known_ends_the_minion,
-    another_key_for_the_id_is_denied,
-    a_master_that_signs_each_answer_is_verified_and_used,
-);
-
-fn a_master_with_a_signature_file_is_verified_and_used(version: Version, algorithm: Algorithm) {
+pub(super) fn a_master_with_a_signature_file_is_verified_and_used(
+    version: Version,
+    algorithm: Algorithm,
+) {
     let stage = stage(version);
     let master = stage.quiet(algorithm).unwrap();
     let host = Host::of(&stage, algorithm);
@@ -54,7 +28,7 @@ fn a_master_with_a_signature_file_is_verified_and_used(version: Version, algorit
     );
 }
 
-fn a_pending_minion_waits_and_is_let_in_when_it_is_accepted(
+pub(super) fn a_pending_minion_waits_and_is_let_in_when_it_is_accepted(
     version: Version,
     algorithm: Algorithm,
 ) {
@@ -72,7 +46,7 @@ fn a_pending_minion_waits_and_is_let_in_when_it_is_accepted(
     expect_on(&minion, mark, master);
 }
 
-fn a_rejected_minion_goes_on_asking_and_is_let_in_when_it_is_accepted(
+pub(super) fn a_rejected_minion_goes_on_asking_and_is_let_in_when_it_is_accepted(
     version: Version,
     algorithm: Algorithm,
 ) {
@@ -92,7 +66,7 @@ fn a_rejected_minion_goes_on_asking_and_is_let_in_when_it_is_accepted(
     expect_on(&minion, mark, master);
 }
 
-fn a_rejection_by_the_only_master_that_is_known_ends_the_minion(
+pub(super) fn a_rejection_by_the_only_master_that_is_known_ends_the_minion(
     version: Version,
     algorithm: Algorithm,
 ) {
@@ -111,7 +85,7 @@ fn a_rejection_by_the_only_master_that_is_known_ends_the_minion(
     assert_eq!(status.code(), Some(EX_NOPERM), "{}", minion.log().text());
 }
 
-fn another_key_for_the_id_is_denied(version: Version, algorithm: Algorithm) {
+pub(super) fn another_key_for_the_id_is_denied(version: Version, algorithm: Algorithm) {
     let stage = stage(version);
     let master = stage.quiet(algorithm).unwrap();
     let console = master.console().unwrap();
@@ -133,7 +107,10 @@ fn another_key_for_the_id_is_denied(version: Version, algorithm: Algorithm) {
     expect_on(&minion, mark, master);
 }
 
-fn a_master_that_signs_each_answer_is_verified_and_used(version: Version, algorithm: Algorithm) {
+pub(super) fn a_master_that_signs_each_answer_is_verified_and_used(
+    version: Version,
+    algorithm: Algorithm,
+) {
     let stage = stage(version);
     let restless = stage.restless().unwrap();
     let master = &restless.master;
