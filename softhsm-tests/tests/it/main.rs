@@ -7,13 +7,19 @@
 )]
 
 mod acceptance;
+mod audit;
 mod concurrency;
+mod confinement;
+mod durability;
 mod fetch;
 mod getting_there;
 mod hsm_commands;
 mod jobs;
 mod outage;
+mod overload;
 mod salt;
+mod secrets;
+mod supervision;
 mod unlock;
 mod worker_gate;
 mod workers;
