@@ -17,6 +17,7 @@
 mod capture;
 pub mod mutate;
 
+pub mod config;
 pub mod conversation;
 pub mod failover;
 pub mod job;
@@ -64,6 +65,11 @@ pub const TARGETS: &[Target] = &[
         name: "client_certificate",
         run: service::client_certificate,
         seeds: service::client_certificate_seeds,
+    },
+    Target {
+        name: "config",
+        run: config::run,
+        seeds: config::seeds,
     },
     Target {
         name: "crypticle",

@@ -31,6 +31,7 @@ targets!(
     auth_signed_load,
     certificate_request,
     client_certificate,
+    config,
     crypticle,
     crypticle_plaintext,
     failover,

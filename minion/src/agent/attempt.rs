@@ -65,13 +65,18 @@ pub(super) async fn sign_in(setup: &Setup, asked: Asked<'_>) -> Result<SignedIn,
 }
 
 async fn run(setup: &Setup, asked: Asked<'_>, deadline: Instant) -> Result<SignedIn, Failed> {
-    let targets = addresses(
+    let mut targets = addresses(
         &asked.master.host,
         asked.master.port.get(),
         setup.network.ipv6,
     )
     .await
     .map_err(Failed::Resolve)?;
+    if let Wanted::Elsewhere(known) = asked.publications {
+        // A renewal goes where the session is: at another address of the same host there would be
+        // another subscription to make.
+        targets.sort_by_key(|target| target.ip() != known.ip());
+    }
     let (address, request) = reach(setup, targets, deadline).await?;
     let (session, request) = shake_hands(setup, asked.master, request, deadline).await?;
     let publisher = publisher(setup, address, session.publish_port);

@@ -22,6 +22,7 @@ use super::setup::Setup;
 use super::speak::{Line, chain};
 use crate::failover::{Level, Random};
 use crate::jobs::{Answer, Context, Master, Reply};
+use crate::log::Escaped;
 use crate::net::Request;
 use crate::wire::msgpack::Value;
 use crate::wire::publish::{Function, Jid, Publication};
@@ -269,17 +270,17 @@ impl Work {
 /// Salt 3008.5, `salt/minion.py`, `_handle_decoded_payload_impl`.
 fn announce(job: &Publication) {
     let function = match &job.function {
-        Function::One(call) => call.name.clone(),
+        Function::One(call) => Escaped(&call.name).to_string(),
         Function::Several(calls) => {
             let names: Vec<_> = calls
                 .iter()
-                .map(|call| format!("'{}'", call.name))
+                .map(|call| format!("'{}'", Escaped(&call.name)))
                 .collect();
             format!("[{}]", names.join(", "))
         }
     };
-    let (user, jid) = (&job.user, &job.jid);
-    let text = if user.is_empty() {
+    let (user, jid) = (Escaped(&job.user), &job.jid);
+    let text = if job.user.is_empty() {
         format!("Executing command {function} with jid {jid}")
     } else {
         format!("User {user} Executing command {function} with jid {jid}")

@@ -6,6 +6,7 @@
 //! it in the minion's list stands a good master, to which the minion must get away, or return.
 
 mod cells;
+mod combination;
 mod disk;
 mod keys;
 mod minion;

@@ -12,6 +12,8 @@
 #[cfg(feature = "agent")]
 mod agent;
 mod clean_key;
+#[cfg(feature = "agent")]
+mod commands;
 mod differential;
 mod failover;
 mod fingerprints;
@@ -22,6 +24,8 @@ mod jobs;
 #[cfg(feature = "agent")]
 mod net;
 mod parse;
+#[cfg(feature = "agent")]
+mod run;
 #[cfg(feature = "agent")]
 mod scripted;
 mod vectors;

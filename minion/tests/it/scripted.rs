@@ -15,7 +15,9 @@ use super::wire::capture::{Capture, Party, captures, nonce};
 fn it_lets_a_minion_in_byte_for_byte_as_real_masters_do() {
     let mut made = 0;
     for capture in captures() {
-        let recorded = capture.frame_or_none("auth.reply");
+        let recorded = capture
+            .has("auth.reply")
+            .then(|| capture.frame("auth.reply"));
         let Some(mut load) = recorded.as_deref().and_then(accepted_load) else {
             continue;
         };

@@ -1,14 +1,15 @@
 //! A stock salt-minion that trusts one signing key and nothing else.
 
 use std::fs;
-use std::net::Ipv4Addr;
 use std::path::Path;
+use std::process::Command;
 
 use anyhow::Result;
 use minion::verify::Algorithm;
 use tempfile::TempDir;
 
 use super::{Version, common_config};
+use crate::namespace::{Namespace, inside};
 use crate::process::{Log, Process};
 
 /// What a minion is started with.
@@ -19,11 +20,17 @@ pub struct MinionConfig<'a> {
     /// Its id.
     pub id: &'a str,
     /// The masters, tried in this order.
-    pub masters: &'a [Ipv4Addr],
+    pub masters: &'a [String],
     /// The text of its `master_sign.pub`.
     pub trusted: &'a str,
     /// Its `signing_algorithm`.
     pub algorithm: Algorithm,
+    /// Its network, if it is not the host's.
+    pub namespace: Option<&'a Namespace>,
+    /// How much it says.
+    pub log_level: &'a str,
+    /// Its `master_alive_interval`, in seconds.
+    pub alive_interval: &'a str,
 }
 
 /// A running minion; ends, with all its processes, when it is dropped.
@@ -31,6 +38,7 @@ pub struct MinionConfig<'a> {
 pub struct Minion {
     // The order is the order of dropping: the processes end before their directory goes.
     process: Process,
+    command: Command,
     directory: TempDir,
 }
 
@@ -47,6 +55,9 @@ impl Minion {
             masters,
             trusted,
             algorithm,
+            namespace,
+            log_level,
+            alive_interval,
         } = config;
         let directory = TempDir::with_prefix("minion-")?;
         let masters: String = masters
@@ -56,7 +67,8 @@ impl Minion {
         fs::write(
             directory.path().join("minion"),
             format!(
-                "{}id: {id}\nmaster:\n{masters}{SETTINGS}signing_algorithm: {algorithm}\n",
+                "{}id: {id}\nmaster:\n{masters}{SETTINGS}signing_algorithm: {algorithm}\n\
+                 master_alive_interval: {alive_interval}\n",
                 common_config(directory.path())?
             ),
         )?;
@@ -66,14 +78,33 @@ impl Minion {
         command
             .arg("-c")
             .arg(directory.path())
-            .args(["-l", "debug"]);
+            .args(["-l", log_level]);
+        let mut command = inside(namespace, command);
         Ok(Self {
             process: Process::start(&mut command)?,
+            command,
             directory,
         })
     }
 
-    /// Everything that it says, at Salt's debug level.
+    /// Kills it and starts it again on its files, with an empty log.
+    ///
+    /// # Errors
+    ///
+    /// Fails if it can't be started.
+    pub fn restart(&mut self) -> Result<()> {
+        self.process.kill();
+        self.process = Process::start(&mut self.command)?;
+        Ok(())
+    }
+
+    /// Its processes.
+    #[must_use]
+    pub const fn process(&self) -> &Process {
+        &self.process
+    }
+
+    /// Everything that it says, at the level that was asked for.
     #[must_use]
     pub const fn log(&self) -> &Log {
         self.process.log()
@@ -89,7 +120,6 @@ impl Minion {
 /// Verification on, failover on; the rest only makes it start faster and forgive a loaded machine.
 const SETTINGS: &str = "\
 master_type: failover
-master_alive_interval: 2
 master_tries: -1
 retry_dns: 0
 verify_master_pubkey_sign: True

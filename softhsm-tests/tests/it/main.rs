@@ -1,7 +1,10 @@
 //! The end-to-end tests: one binary, a file for each promise.
 #![expect(
+    clippy::arithmetic_side_effects,
+    clippy::expect_used,
     clippy::indexing_slicing,
     clippy::panic,
+    clippy::string_slice,
     clippy::unwrap_used,
     reason = "a test panics to fail; clippy exempts test functions but not their helpers"
 )]
@@ -15,6 +18,8 @@ mod fetch;
 mod getting_there;
 mod hsm_commands;
 mod jobs;
+mod masters;
+mod minion_config;
 mod outage;
 mod overload;
 mod salt;

@@ -6,8 +6,8 @@ use std::path::Path;
 
 use anyhow::{Context, bail, ensure};
 use nix::unistd::{
-    Gid, Uid, User, chown, geteuid, getgroups, getresgid, getresuid, setgroups, setresgid,
-    setresuid,
+    AccessFlags, Gid, Uid, User, access, chown, geteuid, getgroups, getresgid, getresuid,
+    setgroups, setresgid, setresuid,
 };
 
 use crate::config::Config;
@@ -33,16 +33,24 @@ pub(super) fn prepare(config: &Config) -> anyhow::Result<()> {
 }
 
 /// Becomes `user` if this process is root's; must be called before a thread is started.
-pub(super) fn enter(user: Option<&str>) -> anyhow::Result<()> {
-    let Some(user) = user.filter(|_| geteuid().is_root()) else {
-        return Ok(());
-    };
-    let user = find(user)?;
-    if user.uid.is_root() {
-        return Ok(());
+pub(super) fn enter(config: &Config) -> anyhow::Result<()> {
+    let user = config.user.as_deref().filter(|_| geteuid().is_root());
+    if let Some(user) = user
+        .map(find)
+        .transpose()?
+        .filter(|user| !user.uid.is_root())
+    {
+        become_for_good(user.uid, user.gid)
+            .with_context(|| format!("failed to become the user {}", user.name))?;
     }
-    become_for_good(user.uid, user.gid)
-        .with_context(|| format!("failed to become the user {}", user.name))
+    let (path, wanted) = (&config.pki_dir, AccessFlags::W_OK | AccessFlags::X_OK);
+    access(path, wanted).with_context(|| {
+        let (us, path) = (geteuid(), path.display());
+        format!(
+            "uid {us} can't write to pki_dir {path}; give it the directory (`chown -R`), or set \
+             user to its owner"
+        )
+    })
 }
 
 fn find(name: &str) -> anyhow::Result<User> {

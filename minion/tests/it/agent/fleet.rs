@@ -9,7 +9,7 @@ use minion::agent::{
 };
 use minion::config;
 use minion::failover::{MasterType, Settings};
-use minion::verify::Algorithm;
+use minion::verify::{Algorithm, PublicKey};
 use minion::wire::envelope::Algorithms;
 use minion::wire::private_key::{Encryption, PrivateKey};
 use scripted_master::{Keypair, Master, Setup as MasterSetup};
@@ -21,12 +21,13 @@ use tokio_util::sync::CancellationToken;
 use super::super::wire::capture::Capture;
 
 /// Long enough that only a failing test waits for it.
-pub(super) const LONG: Duration = Duration::from_secs(60);
+pub(crate) const LONG: Duration = Duration::from_secs(60);
 
 /// The masters, by their place in the list.
-pub(super) struct Fleet {
+pub(crate) struct Fleet {
     signer: Keypair,
     identity: Arc<Identity>,
+    minion_key: String,
     masters: Vec<Option<Master>>,
     endpoints: Vec<config::Master>,
 }
@@ -34,7 +35,7 @@ pub(super) struct Fleet {
 impl Fleet {
     /// Two masters at most. The keys are recorded ones: to make new ones takes longer than all the
     /// rest of a test.
-    pub(super) async fn new(count: usize) -> Self {
+    pub(crate) async fn new(count: usize) -> Self {
         let captures = ["3008.5", "3006.30"].map(|version| Capture::open(version, "job"));
         let signer = Keypair::from_pem(captures[0].text("master_sign_pem"));
         let mut masters = Vec::new();
@@ -52,14 +53,32 @@ impl Fleet {
         });
         Self {
             identity: identity(&captures[0]),
+            minion_key: captures[0].text("minion_pem").to_owned(),
             endpoints: named.collect(),
             masters: masters.into_iter().map(Some).collect(),
             signer,
         }
     }
 
+    /// The key that vouches for the masters.
+    pub(crate) fn signer(&self) -> &PublicKey {
+        self.signer.public()
+    }
+
+    /// The minion's key.
+    pub(crate) fn minion_key(&self) -> &str {
+        &self.minion_key
+    }
+
+    /// Where the masters take requests, also those that were killed.
+    pub(crate) fn addresses(&self) -> impl Iterator<Item = String> {
+        self.endpoints
+            .iter()
+            .map(|master| format!("{}:{}", master.host, master.port))
+    }
+
     /// A memory that trusts the signing key and has met nobody.
-    pub(super) fn store(&self) -> Arc<Memory> {
+    pub(crate) fn store(&self) -> Arc<Memory> {
         Arc::new(Memory::new(vec![SigningKey {
             name: "master_sign.pub".to_owned(),
             key: self.signer.public().clone(),
@@ -67,13 +86,13 @@ impl Fleet {
     }
 
     /// Starts a minion with all masters and waits until it works with the first.
-    pub(super) async fn minion(&self, change: impl FnOnce(&mut Setup)) -> Minion {
+    pub(crate) async fn minion(&self, change: impl FnOnce(&mut Setup)) -> Minion {
         let all: Vec<usize> = (0..self.endpoints.len()).collect();
         self.minion_of(&self.store(), &all, change).await
     }
 
     /// The same with some of the masters.
-    pub(super) async fn minion_of(
+    pub(crate) async fn minion_of(
         &self,
         store: &Arc<Memory>,
         masters: &[usize],
@@ -88,7 +107,7 @@ impl Fleet {
     }
 
     /// The same without waiting for anything.
-    pub(super) fn begin(
+    pub(crate) fn begin(
         &self,
         store: &Arc<Memory>,
         masters: &[usize],
@@ -117,7 +136,7 @@ impl Fleet {
     }
 
     /// Ends a master with all its connections.
-    pub(super) fn kill(&mut self, number: usize) {
+    pub(crate) fn kill(&mut self, number: usize) {
         self.masters[number] = None;
     }
 }
@@ -131,7 +150,7 @@ impl Index<usize> for Fleet {
 }
 
 /// A running minion.
-pub(super) struct Minion {
+pub(crate) struct Minion {
     status: watch::Receiver<Status>,
     stop: CancellationToken,
     task: JoinHandle<Ended>,
@@ -139,7 +158,7 @@ pub(super) struct Minion {
 
 impl Minion {
     /// Waits until it works with this master.
-    pub(super) async fn is_on(&mut self, number: usize) {
+    pub(crate) async fn is_on(&mut self, number: usize) {
         let there = |status: &Status| status.masters[number].state == MasterState::Connected;
         if timeout(LONG, self.status.wait_for(there)).await.is_err() {
             panic!("not on {number}: {:#?}", *self.status.borrow());
@@ -147,19 +166,24 @@ impl Minion {
     }
 
     /// What a master is to it.
-    pub(super) fn state(&self, number: usize) -> MasterState {
+    pub(crate) fn state(&self, number: usize) -> MasterState {
         self.status.borrow().masters[number].state
     }
 
     /// Tells it to stop, and how it ended.
-    pub(super) async fn end(self) -> Ended {
+    pub(crate) async fn end(self) -> Ended {
         assert!(!self.task.is_finished(), "it must not have ended by itself");
         self.stop.cancel();
         self.ended().await
     }
 
+    /// Drops the future that it runs in.
+    pub(crate) fn drop_it(self) {
+        self.task.abort();
+    }
+
     /// Waits until it ends by itself, and tells how.
-    pub(super) async fn ended(self) -> Ended {
+    pub(crate) async fn ended(self) -> Ended {
         timeout(LONG, self.task).await.unwrap().unwrap()
     }
 }

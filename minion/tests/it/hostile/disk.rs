@@ -132,6 +132,7 @@ fn directory() -> TempDir {
         keys().signer.public().to_file(),
     )
     .unwrap();
+    fs::write(path.join("minion.pem"), keys().minion.to_pem()).unwrap();
     // What a stock minion of the same host has; it is nobody's business here.
     fs::write(
         path.join("minion_master.pub"),

@@ -15,7 +15,7 @@ use super::keys::keys;
 
 use super::minion::{Minion, Witness};
 use super::publication::{runs_an_honest_job, signed_in, stays};
-use super::scene::{Contact, GOOD, Scene, hostile_name, within_reason};
+use super::scene::{Contact, Fault, GOOD, Scene, hostile_name, turns_away, within_reason};
 
 /// The serial is kept beyond the connection.
 #[tokio::test]
@@ -224,6 +224,38 @@ async fn a_publisher_that_never_ends_its_frame_is_left() {
         "its PONGs were sent"
     );
     minion.end().await;
+}
+
+/// A peer that breaks ZMTP can't be believed about where its next frame begins.
+#[tokio::test]
+async fn a_master_that_breaks_the_protocol_is_left() {
+    let raw = |says: &str, bytes: &'static [u8]| {
+        Fault::steps(says, move |_| vec![Step::Raw(bytes.to_vec())])
+    };
+    let faults = vec![
+        raw("more than 2 frames", b"\x01\x00\x01\x01x\x00\x01y"),
+        raw("a reply without its delimiter", b"\x00\x01x"),
+        raw(
+            "the peer refused the connection: x",
+            b"\x04\x08\x05ERROR\x01x",
+        ),
+        raw("a frame with the flags 0x08", b"\x08\x00"),
+        raw("out of its place", b"\x04\x06\x05READY"),
+        Fault::steps("closed the connection", |_| vec![Step::Close]),
+    ];
+    turns_away(Contact::First, faults).await;
+
+    for bytes in [
+        &b"\x01\x01a\x01\x01b\x00\x01c"[..],
+        b"\x04\x08\x05ERROR\x01x",
+        b"\x08\x00",
+        b"\x04\x06\x05READY",
+    ] {
+        let (scene, mut minion) = signed_in(Contact::First).await;
+        assert_eq!(scene.hostile.publish_bytes(bytes.to_vec()).await, 1);
+        minion.is_on(GOOD).await;
+        minion.end().await;
+    }
 }
 
 /// Nobody hears the reply to a request that was given up, and the next one gets its own.

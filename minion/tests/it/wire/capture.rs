@@ -29,13 +29,13 @@ pub(crate) struct Capture {
 pub(crate) fn captures() -> Vec<Capture> {
     let root = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/vectors/wire"));
     let mut captures = Vec::new();
-    for version in ["3006.30", "3008.5"] {
+    for version in ["3006.30", "3007.17", "3008.5"] {
         for entry in fs::read_dir(root.join(version)).unwrap() {
             let case = entry.unwrap().file_name().into_string().unwrap();
             captures.push(Capture::open(version, &case));
         }
     }
-    assert_eq!(captures.len(), 26, "a folder is missing or new");
+    assert_eq!(captures.len(), 39, "a folder is missing or new");
     captures
 }
 
@@ -64,10 +64,6 @@ impl Capture {
     pub(crate) fn frame(&self, name: &str) -> Vec<u8> {
         let text = fs::read_to_string(self.folder.join(format!("{name}.hex"))).unwrap();
         hex::decode(text.trim()).unwrap()
-    }
-
-    pub(crate) fn frame_or_none(&self, name: &str) -> Option<Vec<u8>> {
-        self.has(name).then(|| self.frame(name))
     }
 
     pub(crate) fn has(&self, name: &str) -> bool {

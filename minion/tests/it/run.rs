@@ -1,0 +1,152 @@
+//! `mastersign-minion run`, the program itself: what it writes to the log, what it tells a
+//! supervisor, which file it keeps, and by which code it ends.
+
+mod program;
+
+use minion::agent::{MasterState, Status};
+use minion::wire::msgpack::Value;
+use scripted_master::request::text;
+use scripted_master::{Job, Load};
+
+use super::agent::fleet::Fleet;
+use program::Program;
+
+/// The tutorial's lines at the start, in its order, and today's markers.
+const SIGNED_IN: [&str; 8] = [
+    "[DEBUG   ] Attempting to authenticate with the Salt Master at {}",
+    "[DEBUG   ] Loaded minion key: ",
+    "[DEBUG   ] salt.crypt.verify_signature: Loading public key",
+    "[DEBUG   ] salt.crypt.verify_signature: Verifying signature",
+    "[DEBUG   ] Successfully verified signature of master public key with verification public key \
+     master_sign.pub",
+    "[INFO    ] Received signed and verified master pubkey from master {}",
+    "[DEBUG   ] Decrypting the current master AES key",
+    "[INFO    ] Authentication with master successful!",
+];
+const READY: &str = "[INFO    ] Minion is ready to receive requests!";
+
+#[tokio::test]
+async fn it_writes_what_the_tutorial_shows_also_when_its_master_is_lost() {
+    let mut fleet = Fleet::new(2).await;
+    let [first, second] = [0, 1].map(|number| fleet[number].request_address().to_string());
+    let mut program = Program::start(&fleet, "master_alive_interval: 30\n", |_| {});
+    program
+        .sees(&SIGNED_IN.map(|line| line.replace("{}", &first)))
+        .await;
+    program.sees(&[READY.to_owned()]).await;
+
+    fleet.kill(0);
+    let lost = [
+        format!("[INFO    ] Connection to master {first} lost"),
+        "[INFO    ] Trying to tune in to next master from master-list".to_owned(),
+        format!("[INFO    ] Removing possibly failed master {first} from list of masters"),
+        format!("[WARNING ] Master ip address changed from {first} to {second}"),
+    ];
+    program.sees(&lost).await;
+    program
+        .sees(&SIGNED_IN.map(|line| line.replace("{}", &second)))
+        .await;
+    program.sees(&[READY.to_owned()]).await;
+
+    fleet[1].publish(Job::ping("20261125120000000001")).await;
+    fleet[1]
+        .until(|log| log.returned("20261125120000000001"))
+        .await;
+    let status: Status = serde_json::from_slice(&program.state()).unwrap();
+    let states = status.masters.iter().map(|master| master.state);
+    assert_eq!(
+        states.collect::<Vec<_>>(),
+        [MasterState::Lost, MasterState::Connected]
+    );
+    program.terminate();
+    assert_eq!(program.code().await, Some(0));
+}
+
+#[tokio::test]
+async fn a_forged_signature_is_told_in_the_tutorials_words() {
+    let fleet = Fleet::new(1).await;
+    let mut program = Program::start(&fleet, "", |pki| {
+        let other = scripted_master::Keypair::generate(2048);
+        std::fs::write(pki.join("master_sign.pub"), other.public().to_file()).unwrap();
+    });
+    let at = fleet[0].request_address();
+    let lines = [
+        format!("[DEBUG   ] Attempting to authenticate with the Salt Master at {at}"),
+        "[DEBUG   ] Loaded minion key: ".to_owned(),
+        "[DEBUG   ] salt.crypt.verify_signature: Loading public key".to_owned(),
+        "[DEBUG   ] salt.crypt.verify_signature: Verifying signature".to_owned(),
+        "[DEBUG   ] Failed to verify signature of public key".to_owned(),
+        "[CRITICAL] The Salt Master server's public key did not authenticate!".to_owned(),
+    ];
+    program.sees(&lines).await;
+    program.terminate();
+    assert_eq!(program.code().await, Some(0));
+}
+
+#[tokio::test]
+async fn a_supervisor_hears_that_it_is_ready_lives_and_stops() {
+    let fleet = Fleet::new(1).await;
+    let mut program = Program::start(&fleet, "", |_| {});
+    program.tells("READY=1").await;
+    program
+        .tells(&format!(
+            "STATUS=Connected to {}",
+            fleet[0].request_address()
+        ))
+        .await;
+    program.tells("WATCHDOG=1").await;
+    program.terminate();
+    program.tells("STOPPING=1").await;
+    assert_eq!(program.code().await, Some(0));
+}
+
+#[tokio::test]
+async fn each_master_is_told_the_grains_by_which_it_finds_minions() {
+    let fleet = Fleet::new(1).await;
+    let mut program = Program::start(&fleet, "grains:\n  role: door\n", |_| {});
+    let told = |load: &Load| text(load, "cmd") == Some("_pillar");
+    fleet[0].until(|log| log.commands.iter().any(told)).await;
+    let load = fleet[0].read(|log| {
+        log.commands
+            .iter()
+            .find(|load| told(load))
+            .cloned()
+            .unwrap()
+    });
+    let Some((_, Value::Map(grains))) = load.into_iter().find(|(key, _)| *key == "grains".into())
+    else {
+        panic!("grains");
+    };
+    assert_eq!(text(&grains, "id"), Some("minion"));
+    assert_eq!(text(&grains, "role"), Some("door"));
+    program.terminate();
+    assert_eq!(program.code().await, Some(0));
+}
+
+#[tokio::test]
+async fn without_a_master_it_gives_up_by_salts_exit_code() {
+    let mut fleet = Fleet::new(2).await;
+    fleet.kill(0);
+    fleet.kill(1);
+    let options = "master_tries: 1\nrandom_reauth_delay: 0\n";
+    let mut program = Program::start(&fleet, options, |_| {});
+    let words = "[ERROR   ] No master could be reached or all masters denied the minion's \
+                 connection attempt.";
+    program.sees(&[words.to_owned()]).await;
+    assert_eq!(program.code().await, Some(69));
+}
+
+#[tokio::test]
+async fn what_it_holds_stays_far_below_a_stock_minion() {
+    let fleet = Fleet::new(1).await;
+    let mut program = Program::start(&fleet, "", |_| {});
+    program.sees(&[READY.to_owned()]).await;
+    // Of its own, not of the files that are mapped: a stock minion has 80 MB.
+    assert!(
+        program.anonymous_kib() < 8 << 10,
+        "{} KiB",
+        program.anonymous_kib()
+    );
+    program.terminate();
+    assert_eq!(program.code().await, Some(0));
+}
