@@ -411,7 +411,12 @@ async fn open_store(
     Ok((backend, store))
 }
 
-fn make_directory(path: &Path) -> Result<(), ServerError> {
+/// Makes the state directory if it is missing, for the owner alone.
+///
+/// # Errors
+///
+/// Fails if it cannot be made, or if others may write to it.
+pub fn make_directory(path: &Path) -> Result<(), ServerError> {
     let failed = |source| ServerError::StateDirectory {
         path: path.to_owned(),
         source,

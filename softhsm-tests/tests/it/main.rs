@@ -10,7 +10,10 @@
 )]
 
 mod acceptance;
+mod audit;
 mod concurrency;
+mod confinement;
+mod durability;
 mod fetch;
 mod getting_there;
 mod hsm_commands;
@@ -18,7 +21,10 @@ mod jobs;
 mod masters;
 mod minion_config;
 mod outage;
+mod overload;
 mod salt;
+mod secrets;
+mod supervision;
 mod unlock;
 mod worker_gate;
 mod workers;
