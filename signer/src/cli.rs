@@ -20,6 +20,8 @@ enum Command {
     Dev(commands::dev::Arguments),
     /// Run the signing service
     Serve(commands::serve::Arguments),
+    /// Look at everything from here, and say what to do about what is wrong
+    Doctor(commands::doctor::Arguments),
     /// Make, list and test signing keys in an HSM
     Hsm(commands::hsm::Arguments),
     /// Make and inspect the certificates of masters, operators and the service
@@ -36,8 +38,18 @@ enum Command {
     Fetch(commands::fetch::Arguments),
     /// Print the description of the API for programs, `OpenAPI` 3.1
     Openapi,
+    /// On a master: keep its signature fresh, and tell Salt to serve it
+    Watch(commands::watch::Arguments),
+    /// On a master: write a request for a signer without a network
+    Request(commands::request::Arguments),
+    /// On a signer without a network: sign the key of one request
+    Sign(commands::sign::Arguments),
     /// Check any signature, offline
     Verify(commands::verify::Arguments),
+    /// Print the completions for a shell
+    Completions(commands::completions::Arguments),
+    /// Write the man pages
+    Man(commands::man::Arguments),
     /// The process that talks to one HSM; started by `serve`
     #[command(hide = true)]
     HsmWorker(commands::hsm_worker::Arguments),
@@ -70,6 +82,7 @@ impl Cli {
             Command::Audit(arguments) => commands::audit::run(arguments),
             Command::Dev(arguments) => commands::dev::run(arguments),
             Command::Serve(arguments) => commands::serve::run(arguments),
+            Command::Doctor(arguments) => commands::doctor::run(arguments),
             Command::Hsm(arguments) => commands::hsm::run(arguments),
             Command::Pki(arguments) => commands::pki::run(arguments),
             Command::Masters(arguments) => commands::masters::run(arguments),
@@ -77,7 +90,14 @@ impl Cli {
             Command::Keys(arguments) => commands::keys::run(arguments),
             Command::Fetch(arguments) => commands::fetch::run(arguments),
             Command::Openapi => commands::openapi::run(),
+            Command::Watch(arguments) => commands::watch::run(arguments),
+            Command::Request(arguments) => commands::request::run(arguments),
+            Command::Sign(arguments) => commands::sign::run(&arguments),
             Command::Verify(arguments) => commands::verify::run(arguments),
+            Command::Completions(arguments) => {
+                commands::completions::run(&arguments, &mut Self::command())
+            }
+            Command::Man(arguments) => commands::man::run(&arguments, Self::command()),
             Command::HsmWorker(arguments) => commands::hsm_worker::run(arguments),
         }
     }

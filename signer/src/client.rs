@@ -18,6 +18,8 @@ use base64::engine::general_purpose::STANDARD;
 use minion::verify::{Algorithm, KeyHash, PublicKey};
 use reqwest::{Method, RequestBuilder, StatusCode, Url};
 use serde::de::DeserializeOwned;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc2822;
 
 use crate::authorize::{MasterId, SignedStatement};
 use crate::clock::Timestamp;
@@ -84,6 +86,22 @@ impl Client {
         let url = self.url(&["v1", "signing-keys", &key.to_string(), "public.pem"]);
         let (_, bytes) = self.send(self.http.request(Method::GET, url)).await?;
         Ok(String::from_utf8_lossy(&bytes).into_owned())
+    }
+
+    /// What the service's clock says, by the `Date` of an answer; `None` if it has none.
+    ///
+    /// # Errors
+    ///
+    /// As [`signing_keys`](Self::signing_keys).
+    pub async fn time(&self) -> Result<Option<Timestamp>, Error> {
+        let url = self.url(&["v1", "signing-keys"]);
+        let response = self.request(Method::GET, url).send().await;
+        let response = response.map_err(|cause| Error::from_transport(&self.base, cause))?;
+        let date = response
+            .headers()
+            .get("date")
+            .and_then(|date| date.to_str().ok());
+        Ok(date.and_then(http_date))
     }
 
     /// Every master that the service knows: `GET /v1/masters`.
@@ -279,6 +297,12 @@ fn base(url: &str) -> Result<Url, Error> {
         && parsed.username().is_empty()
         && parsed.password().is_none();
     if bare { Ok(parsed) } else { Err(refused()) }
+}
+
+/// RFC 9110, section 5.6.7, in the form that everybody sends.
+fn http_date(text: &str) -> Option<Timestamp> {
+    let date = OffsetDateTime::parse(text, &Rfc2822).ok()?;
+    Timestamp::from_unix(date.unix_timestamp()).ok()
 }
 
 fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Error> {

@@ -1,16 +1,22 @@
 //! One module per command; each parses nothing but its own arguments and returns its exit code.
 
 pub mod audit;
+pub mod completions;
 mod connection;
 pub mod dev;
+pub mod doctor;
 pub mod explain;
 pub mod fetch;
 pub mod hsm;
 pub mod hsm_worker;
 pub mod keys;
 pub(crate) mod local;
+pub mod man;
 pub mod masters;
 pub mod openapi;
 pub mod pki;
+pub mod request;
 pub mod serve;
+pub mod sign;
 pub mod verify;
+pub mod watch;

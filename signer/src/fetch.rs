@@ -7,6 +7,7 @@
 //! unnoticed until the minions fail.
 
 pub mod directory;
+pub mod drop_in;
 pub mod keys;
 pub mod privilege;
 pub mod salt_config;
@@ -15,14 +16,16 @@ pub mod settings;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use minion::verify::{Algorithm, KeyError, KeyHash, PublicKey, clean_key};
+use minion::verify::{Algorithm, KeyError, KeyHash, PublicKey, Signature, clean_key};
 use tokio::time::Instant;
+use uuid::Uuid;
 
 use crate::authorize::{Identity, MasterId, Proof, Purpose};
 use crate::client::{
     self, Blocking, Client, Credentials, CredentialsError, Put, SignatureDocument,
 };
 use crate::clock::Clock;
+use crate::offline::RequestFile;
 
 use directory::{DirectoryError, FileName, PkiDir};
 use keys::{KeysError, MasterKeys};
@@ -71,7 +74,13 @@ impl Prepared {
     pub fn enter(self) -> Result<Fetch, Error> {
         let directory =
             privilege::enter(&self.salt.pki_dir, &self.salt.sources).map_err(Error::Privilege)?;
-        let keys = MasterKeys::read(&directory, &self.salt).map_err(Error::Keys)?;
+        let keys = if self.salt.key_dir == self.salt.pki_dir {
+            MasterKeys::read(&directory, &self.salt)
+        } else {
+            let shared = privilege::beside(&self.salt.key_dir).map_err(Error::Privilege)?;
+            MasterKeys::read(&shared, &self.salt)
+        };
+        let keys = keys.map_err(Error::Keys)?;
         let name = keys::signature_name(&directory, &self.salt).map_err(Error::Directory)?;
         Ok(Fetch {
             prepared: self,
@@ -142,10 +151,95 @@ impl Fetch {
         }
     }
 
+    /// Makes a request for a signer without a network.
+    ///
+    /// # Errors
+    ///
+    /// Fails if one of the two keys does not sign.
+    pub fn request(&self, store: Uuid, clock: &dyn Clock) -> Result<RequestFile, Error> {
+        let credentials = &self.prepared.credentials;
+        let proof = Proof {
+            purpose: Purpose::Request,
+            store,
+            client_key: credentials.client_key(),
+            key: self.keys.public.hash(),
+            master: self.prepared.master.clone(),
+            time: clock.now(),
+        };
+        let algorithm = self.prepared.settings.algorithm;
+        RequestFile::make(
+            &proof,
+            &self.keys.public,
+            algorithm,
+            &self.keys.private,
+            credentials,
+        )
+        .map_err(Error::Proof)
+    }
+
+    /// Verifies an answer that came as a file, and puts its signature in its place.
+    ///
+    /// # Errors
+    ///
+    /// As [`run`](Self::run).
+    pub fn take(&self, answer: &SignatureDocument) -> Result<Outcome, Error> {
+        self.settle(answer, true)
+    }
+
     /// The file that salt-master reads.
     #[must_use]
     pub fn file(&self) -> PathBuf {
         self.directory.path().join(self.name.as_str())
+    }
+
+    /// The name of that file.
+    #[must_use]
+    pub const fn name(&self) -> &FileName {
+        &self.name
+    }
+
+    /// Whether the file that is there now verifies, in the algorithm that is wanted if one is.
+    #[must_use]
+    pub fn is_valid(&self) -> bool {
+        let Ok(Some(content)) = self.directory.read_no_link(&self.name) else {
+            return false;
+        };
+        let Ok(signature) = Signature::from_file(&content) else {
+            return false;
+        };
+        let wanted = self.prepared.settings.algorithm;
+        Algorithm::ALL
+            .into_iter()
+            .filter(|algorithm| wanted.is_none_or(|wanted| wanted == *algorithm))
+            .any(|algorithm| {
+                let pinned = &self.prepared.pinned;
+                pinned
+                    .verify(algorithm, &self.keys.public, &signature)
+                    .is_ok()
+            })
+    }
+
+    /// The files that decide what is asked and where it is written.
+    #[must_use]
+    pub fn sources(&self) -> Vec<PathBuf> {
+        let salt = &self.prepared.salt;
+        let mut paths: Vec<PathBuf> = salt.sources.iter().map(|it| it.path.clone()).collect();
+        paths.push(salt.key_dir.join(format!("{}.pub", salt.key_name)));
+        paths.push(self.file());
+        paths
+    }
+
+    /// Private signing keys that lie beside it.
+    #[must_use]
+    pub fn leftovers(&self) -> Vec<PathBuf> {
+        let configured = format!("{}.pem", self.prepared.salt.sign_key_name);
+        let mut names = vec![configured, "master_sign.pem".to_owned()];
+        names.dedup();
+        names
+            .into_iter()
+            .filter(|name| !name.contains('/') && self.directory.has(name))
+            .map(|name| self.directory.path().join(name))
+            .collect()
     }
 
     /// The master's public key.
@@ -159,18 +253,12 @@ impl Fetch {
     pub fn warnings(&self) -> Vec<String> {
         let salt = &self.prepared.salt;
         let mut warnings = Vec::new();
-        let mut names = vec![format!("{}.pem", salt.sign_key_name)];
-        if salt.sign_key_name != "master_sign" {
-            names.push("master_sign.pem".to_owned());
-        }
-        for name in names {
-            if !name.contains('/') && self.directory.has(&name) {
-                warnings.push(format!(
-                    "{} is a private signing key on a master: whoever reads it owns every minion that trusts it; with \
-                     a signature file salt-master does not need it, and a key that lay here is no secret any more",
-                    self.directory.path().join(name).display()
-                ));
-            }
+        for path in self.leftovers() {
+            warnings.push(format!(
+                "{} is a private signing key on a master: whoever reads it owns every minion that trusts it; with \
+                 a signature file salt-master does not need it, and a key that lay here is no secret any more",
+                path.display()
+            ));
         }
         if let Some(user) = &salt.user
             && let Ok(Some(found)) = nix::unistd::User::from_name(user)
@@ -191,7 +279,27 @@ impl Fetch {
         self.prepared.salt.missing_lines(self.name.as_str())
     }
 
-    fn client(&self) -> Result<Client, Error> {
+    /// What the file holds now; `None` if there is none.
+    ///
+    /// # Errors
+    ///
+    /// As [`PkiDir::read_no_link`].
+    pub fn content(&self) -> Result<Option<Vec<u8>>, DirectoryError> {
+        self.directory.read_no_link(&self.name)
+    }
+
+    /// The pinned signing key.
+    #[must_use]
+    pub const fn pinned(&self) -> &PublicKey {
+        &self.prepared.pinned
+    }
+
+    /// A connection to the service; nothing is sent yet.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the address or the certificates cannot be used.
+    pub fn client(&self) -> Result<Client, Error> {
         Client::new(&self.prepared.settings.url, &self.prepared.credentials).map_err(Error::Client)
     }
 

@@ -367,24 +367,34 @@ fn start_hsms(
     options: &Options,
     store: &Store,
 ) -> Result<(hsm::Pool, Door), ServerError> {
-    let attempts = hsm::Attempts::new(&config.state_dir);
-    let context = hsm::Context {
-        executable: options.executable.clone(),
-        config: config.path.clone(),
-        store: store.uuid(),
-        signing_key: store.state().active,
-        latch: Arc::new(store.clone()),
-        latch_key: LatchKey::open(&config.state_dir)?,
-        attempts: attempts.clone(),
-        force_login: options.force_login,
-    };
-    let pool = hsm::Pool::start(config.hsms.clone(), context);
+    let (pool, attempts) = start_pool(config, &options.executable, options.force_login, store)?;
     let reach = Reach {
         pool: pool.clone(),
         store: store.clone(),
         attempts,
     };
     Ok((pool, Door::open(&config.state_dir, reach)?))
+}
+
+/// Starts the HSM workers for this store.
+pub(crate) fn start_pool(
+    config: &Config,
+    executable: &Path,
+    force_login: bool,
+    store: &Store,
+) -> Result<(hsm::Pool, hsm::Attempts), ServerError> {
+    let attempts = hsm::Attempts::new(&config.state_dir);
+    let context = hsm::Context {
+        executable: executable.to_owned(),
+        config: config.path.clone(),
+        store: store.uuid(),
+        signing_key: store.state().active,
+        latch: Arc::new(store.clone()),
+        latch_key: LatchKey::open(&config.state_dir)?,
+        attempts: attempts.clone(),
+        force_login,
+    };
+    Ok((hsm::Pool::start(config.hsms.clone(), context), attempts))
 }
 
 async fn open_store(

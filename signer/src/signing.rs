@@ -27,6 +27,7 @@ use crate::clock::{Clock, Timestamp};
 use crate::config::Signing;
 use crate::hsm::{self, Verified};
 use crate::key_policy;
+use crate::offline::Checked;
 use crate::store::backend::BoxFuture;
 use crate::store::{Actor, Presented, State, Status, Store, StoredSignature};
 use crate::telemetry::Chain;
@@ -139,7 +140,34 @@ impl Service {
         if is_new {
             self.parts.examine(&key).await?;
         }
-        let algorithm = self.algorithm(request.algorithm, master);
+        self.serve(peer, master, key, request.algorithm).await
+    }
+
+    /// Answers a request that came as a file and was checked as one: its proof is in it.
+    ///
+    /// # Errors
+    ///
+    /// As [`put`](Self::put).
+    pub async fn put_file(&self, asked: &Checked) -> Result<Answer, Error> {
+        let Identity::Master(master) = &asked.peer.identity else {
+            return Err(Error::NotAMaster);
+        };
+        let signing_keys = self.parts.signing_keys();
+        key_policy::check(&asked.key, signing_keys.iter().map(AsRef::as_ref))?;
+        let key = Arc::new(asked.key.clone());
+        self.parts.examine(&key).await?;
+        self.serve(&asked.peer, master, key, asked.algorithm).await
+    }
+
+    /// The permit, then the signature: what does not hang on how the request came.
+    async fn serve(
+        &self,
+        peer: &Peer,
+        master: &MasterId,
+        key: Arc<PublicKey>,
+        algorithm: Option<Algorithm>,
+    ) -> Result<Answer, Error> {
+        let algorithm = self.algorithm(algorithm, master);
         for _ in 0..ATTEMPTS {
             let Some(permit) = self.admit(peer, master, &key).await? else {
                 return Ok(Answer::Pending(key));

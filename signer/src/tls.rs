@@ -102,6 +102,14 @@ impl ServerTls {
     }
 }
 
+impl ServerTls {
+    /// Who judges client certificates, with the authorities and revocations as they were read.
+    #[must_use]
+    pub fn verifier(&self) -> &ClientVerifier {
+        &self.verifier
+    }
+}
+
 /// Makes aws-lc-rs the provider of everything in this process that does not name one, such as the
 /// HTTP client.
 ///

@@ -29,7 +29,7 @@ impl Pki {
     /// Fails if a file can't be written.
     pub fn create(folder: &Path) -> Result<Self> {
         let authority = |scope: Scope| -> Result<Authority> {
-            let mut made = Authority::create(scope, DAY.saturating_mul(2), SystemClock.now())?;
+            let mut made = Authority::create(scope, VALID.saturating_mul(2), SystemClock.now())?;
             made.save(&folder.join(scope.name()), Existing::Keep)?;
             Ok(made)
         };
@@ -138,7 +138,7 @@ impl Pki {
     }
 
     fn issue(&self, authority: &Authority, profile: &Profile, name: &str) -> Result<Papers> {
-        let issued = authority.issue(profile, DAY, SystemClock.now())?;
+        let issued = authority.issue(profile, VALID, SystemClock.now())?;
         self.write(name, &issued.certificate_pem, &issued.key_pem)
     }
 
@@ -216,4 +216,5 @@ pub fn master_id(credentials: &Credentials) -> Result<&MasterId> {
     .context("the certificate is not a master's")
 }
 
-const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+/// Longer than the two weeks before whose end `doctor` warns.
+const VALID: Duration = Duration::from_secs(30 * 24 * 60 * 60);

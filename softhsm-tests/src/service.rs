@@ -230,6 +230,18 @@ impl Service {
         format!("https://{}", self.api)
     }
 
+    /// Writes the ports that it got into the configuration, for commands that read it there.
+    ///
+    /// # Errors
+    ///
+    /// As [`Site::exchange`].
+    pub fn write_ports(&self, site: &Site) -> Result<()> {
+        let line = |name: &str, address: &str| format!("{name} = \"{address}\"\n");
+        let free = "127.0.0.1:0";
+        site.exchange(&line("api", free), &line("api", &self.api.to_string()))?;
+        site.exchange(&line("ops", free), &line("ops", &self.ops.to_string()))
+    }
+
     /// What it says.
     #[must_use]
     pub const fn log(&self) -> &Log {

@@ -90,20 +90,24 @@ impl Proof {
         signature: &[u8],
         now: Timestamp,
     ) -> Result<(), ProofError> {
-        let text = self.to_string();
-        let refused = || ProofError::Signature {
-            expected: text.clone(),
-        };
-        if self.key != key.hash() {
-            return Err(refused());
+        if !self.is_signed_by(key, signature) {
+            return Err(ProofError::Signature {
+                expected: self.to_string(),
+            });
         }
-        RsaPublicKeyComponents {
+        fresh(self.time, now)
+    }
+
+    /// Whether `key` signed this proof, whenever that was.
+    #[must_use]
+    pub fn is_signed_by(&self, key: &PublicKey, signature: &[u8]) -> bool {
+        let text = self.to_string();
+        let components = RsaPublicKeyComponents {
             n: key.modulus(),
             e: key.exponent(),
-        }
-        .verify(&RSA_PKCS1_2048_8192_SHA256, text.as_bytes(), signature)
-        .map_err(|_| refused())?;
-        fresh(self.time, now)
+        };
+        let verified = components.verify(&RSA_PKCS1_2048_8192_SHA256, text.as_bytes(), signature);
+        self.key == key.hash() && verified.is_ok()
     }
 }
 

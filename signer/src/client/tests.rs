@@ -269,3 +269,10 @@ fn files_that_do_not_fit_are_named() {
         "{error}"
     );
 }
+
+#[test]
+fn the_date_of_an_answer_is_read() {
+    let read = http_date("Sun, 06 Nov 1994 08:49:37 GMT").unwrap();
+    assert_eq!(read.to_string(), "1994-11-06T08:49:37Z");
+    assert!(http_date("soon").is_none());
+}

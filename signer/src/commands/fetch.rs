@@ -1,6 +1,6 @@
 //! `mastersign fetch`, on a master.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -9,6 +9,7 @@ use clap::ValueEnum;
 use serde_json::json;
 
 use crate::authorize::MasterId;
+use crate::client::SignatureDocument;
 use crate::clock::SystemClock;
 use crate::fetch::settings::Partial;
 use crate::fetch::{Fetch, Outcome, Prepared};
@@ -18,6 +19,26 @@ use crate::terminal;
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXIT_CODES)]
 pub struct Arguments {
+    #[command(flatten)]
+    settings: SettingsArguments,
+    /// Ask again while the key is pending or the service is away, at most this long, like 10m
+    #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
+    wait: Option<Duration>,
+    /// Take the signature from a file that `mastersign sign` wrote, instead of asking the service
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["wait", "dry_run"])]
+    from: Option<PathBuf>,
+    /// Check everything and say what would be asked and written; changes nothing, here or in the
+    /// service
+    #[arg(long, conflicts_with = "wait")]
+    dry_run: bool,
+    /// The form of the answer
+    #[arg(long, value_enum, default_value_t)]
+    output: Output,
+}
+
+/// Where the service is, who we are to it, and where Salt's files are.
+#[derive(Clone, Debug, clap::Args)]
+pub(super) struct SettingsArguments {
     /// The service: https://HOST:PORT
     #[arg(long, value_name = "URL")]
     url: Option<String>,
@@ -43,16 +64,6 @@ pub struct Arguments {
     /// /etc/mastersign/fetch.toml if it exists]
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Ask again while the key is pending or the service is away, at most this long, like 10m
-    #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
-    wait: Option<Duration>,
-    /// Check everything and say what would be asked and written; changes nothing, here or in the
-    /// service
-    #[arg(long, conflicts_with = "wait")]
-    dry_run: bool,
-    /// The form of the answer
-    #[arg(long, value_enum, default_value_t)]
-    output: Output,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -72,12 +83,20 @@ enum Output {
 /// verify, which have exit codes of their own.
 pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let (wait, dry_run, output) = (arguments.wait, arguments.dry_run, arguments.output);
-    let settings = partial(arguments)?.complete()?;
+    let partial = arguments.settings.partial()?;
+    // Before privileges go: the file may be root's alone.
+    let answer = arguments.from.as_deref().map(read_answer).transpose()?;
+    let settings = match answer {
+        Some(_) => partial.complete_without_service()?,
+        None => partial.complete()?,
+    };
     let fetch = Prepared::read(settings)?.enter()?;
     for warning in fetch.warnings() {
         terminal::note(format_args!("warning: {warning}"))?;
     }
-    let outcome = if dry_run {
+    let outcome = if let Some(answer) = &answer {
+        fetch.take(answer)
+    } else if dry_run {
         fetch.dry_run()
     } else {
         fetch.run(wait, &SystemClock, |master| {
@@ -102,25 +121,33 @@ pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::from(code(&outcome)))
 }
 
-fn partial(arguments: Arguments) -> anyhow::Result<Partial> {
-    let line = Partial {
-        url: arguments.url,
-        ca: arguments.ca,
-        certificate: arguments.certificate,
-        key: arguments.key,
-        master_sign_pub: arguments.master_sign_pub,
-        salt_config: arguments.salt_config,
-        algorithm: arguments.algorithm,
-    };
-    let default = PathBuf::from(DEFAULT_CONFIG);
-    let file = arguments
-        .config
-        .or_else(|| default.exists().then_some(default));
-    let below = match file {
-        Some(path) => Partial::read(&path).context("failed to read the settings of fetch")?,
-        None => Partial::default(),
-    };
-    Ok(line.over(below))
+fn read_answer(path: &Path) -> anyhow::Result<SignatureDocument> {
+    let text = std::fs::read_to_string(path)
+        .with_context(|| format!("failed to read {}", path.display()))?;
+    serde_json::from_str(&text)
+        .with_context(|| format!("{} is no answer of `mastersign sign`", path.display()))
+}
+
+impl SettingsArguments {
+    /// The values of the line, and those of the file where the line has none.
+    pub(super) fn partial(self) -> anyhow::Result<Partial> {
+        let line = Partial {
+            url: self.url,
+            ca: self.ca,
+            certificate: self.certificate,
+            key: self.key,
+            master_sign_pub: self.master_sign_pub,
+            salt_config: self.salt_config,
+            algorithm: self.algorithm,
+        };
+        let default = PathBuf::from(DEFAULT_CONFIG);
+        let file = self.config.or_else(|| default.exists().then_some(default));
+        let below = match file {
+            Some(path) => Partial::read(&path).context("failed to read the settings of fetch")?,
+            None => Partial::default(),
+        };
+        Ok(line.over(below))
+    }
 }
 
 fn tell(fetch: &Fetch, outcome: &Outcome) -> anyhow::Result<()> {

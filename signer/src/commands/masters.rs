@@ -6,6 +6,7 @@
 
 mod decide;
 mod fingerprint;
+mod letters;
 mod listing;
 
 use std::process::ExitCode;
@@ -14,6 +15,7 @@ use clap::{Subcommand, ValueEnum};
 
 use super::connection::{self, Connection};
 use crate::authorize::Verb;
+use crate::client::Master;
 use crate::terminal;
 use decide::{Decision, Usage};
 
@@ -32,8 +34,10 @@ pub struct Arguments {
         global = true
     )]
     output: Output,
+    #[command(flatten)]
+    letters: letters::Letters,
     #[command(subcommand)]
-    command: Command,
+    command: Option<Command>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -49,7 +53,14 @@ enum Output {
 enum Command {
     /// List every master by what was decided about its keys
     List,
+    /// One of the groups of the list
+    #[command(skip)]
+    Group { group: letters::Group },
+    /// List every master with the fingerprints of its keys
+    #[command(name = "fingerprints", visible_alias = "finger-all")]
+    Fingerprints,
     /// Show one master with the fingerprints of its keys
+    #[command(visible_alias = "finger")]
     Show {
         /// The master
         #[arg(value_name = "ID")]
@@ -77,7 +88,7 @@ enum Command {
     },
 }
 
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Default, clap::Args)]
 struct Choice {
     /// The master
     #[arg(value_name = "ID")]
@@ -102,23 +113,30 @@ struct Choice {
 ///
 /// Whatever the service refused, or why a key could not be chosen.
 pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
-    let output = arguments.output;
-    let decision = match arguments.command {
-        Command::List => {
-            let connection = Connection::open(arguments.connection)?;
+    let Arguments {
+        connection,
+        output,
+        letters,
+        command,
+    } = arguments;
+    let command = match (command, letters.command()) {
+        (_, Err(usage)) => return refuse(&usage),
+        (Some(_), Ok(Some(_))) => return refuse(&Usage::Twice),
+        (None, Ok(None)) => return refuse(&Usage::Nothing),
+        (Some(command), Ok(None)) | (None, Ok(Some(command))) => command,
+    };
+    let decision = match command {
+        Command::Fingerprints | Command::Group { .. } | Command::List => {
+            let connection = Connection::open(connection)?;
             let masters = connection.wait(connection.client().masters())?;
-            match output {
-                Output::Json => terminal::say(listing::list_document(&masters)?)?,
-                Output::Text => terminal::say(listing::list(&masters)?)?,
-            }
-            return Ok(ExitCode::SUCCESS);
+            return list(&command, &masters, output);
         }
         Command::Show { id } => {
             let id = match decide::master_id(&id) {
                 Ok(id) => id,
                 Err(usage) => return refuse(&usage),
             };
-            let connection = Connection::open(arguments.connection)?;
+            let connection = Connection::open(connection)?;
             let master = connection.wait(connection.client().master(&id))?;
             match output {
                 Output::Json => terminal::say(listing::document(&master)?)?,
@@ -145,7 +163,7 @@ pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Ok(decision) => decision,
         Err(usage) => return refuse(&usage),
     };
-    let connection = Connection::open(arguments.connection)?;
+    let connection = Connection::open(connection)?;
     match decision.take(&connection)? {
         Ok(Some(master)) if output == Output::Json => {
             terminal::say(listing::document(&master)?)?;
@@ -154,6 +172,21 @@ pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Ok(_) => Ok(ExitCode::SUCCESS),
         Err(usage) => refuse(&usage),
     }
+}
+
+/// Shows all masters, or one group of them.
+fn list(command: &Command, masters: &[Master], output: Output) -> anyhow::Result<ExitCode> {
+    let text = match (command, output) {
+        (Command::Group { group }, Output::Json) => {
+            listing::group_document(masters, *group)?.to_string()
+        }
+        (Command::Group { group }, Output::Text) => listing::one_group(masters, *group)?,
+        (Command::Fingerprints, Output::Text) => listing::fingerprints(masters)?,
+        (_, Output::Json) => listing::list_document(masters)?.to_string(),
+        (_, Output::Text) => listing::list(masters)?,
+    };
+    terminal::say(text)?;
+    Ok(ExitCode::SUCCESS)
 }
 
 fn decision(verb: Verb, choice: Choice) -> Result<Decision, Usage> {
@@ -209,7 +242,7 @@ mod tests {
         let line = "masters accept m1 --key aa --private-key admin.key --out json";
         let arguments = Line::parse_from(line.split(' ')).arguments;
         assert_eq!(arguments.output, Output::Json);
-        let Command::Accept(choice) = arguments.command else {
+        let Some(Command::Accept(choice)) = arguments.command else {
             panic!("{arguments:?}");
         };
         assert_eq!(choice.key.as_deref(), Some("aa"));
@@ -225,12 +258,50 @@ mod tests {
             ("masters accept", "name the master"),
             ("masters accept m/1", "no name of a master"),
         ] {
-            let Command::Accept(choice) = Line::parse_from(line.split(' ')).arguments.command
-            else {
+            let command = Line::parse_from(line.split(' ')).arguments.command;
+            let Some(Command::Accept(choice)) = command else {
                 panic!("{line}");
             };
             let usage = decision(Verb::Accept, choice).unwrap_err();
             assert!(usage.to_string().contains(expected), "{line}: {usage}");
+        }
+    }
+
+    #[test]
+    fn salt_keys_letters_are_the_same_commands() {
+        let command = |line: &str| {
+            let line = Line::try_parse_from(line.split(' ')).unwrap();
+            line.arguments.letters.command()
+        };
+        assert!(matches!(command("masters -L"), Ok(Some(Command::List))));
+        assert!(matches!(
+            command("masters -F --out json"),
+            Ok(Some(Command::Fingerprints))
+        ));
+        assert!(matches!(command("masters -f m1"), Ok(Some(Command::Show { id })) if id == "m1"));
+        assert!(matches!(
+            command("masters -l un"),
+            Ok(Some(Command::Group { .. }))
+        ));
+        let accept = command("masters -a m1 --key aa --dry-run");
+        let Ok(Some(Command::Accept(choice))) = accept else {
+            panic!("{accept:?}");
+        };
+        assert_eq!(
+            (choice.id.as_deref(), choice.key.as_deref()),
+            (Some("m1"), Some("aa"))
+        );
+        assert!(choice.dry_run);
+        assert!(matches!(command("masters"), Ok(None)));
+        for (line, expected) in [
+            ("masters -A", "there is no -A"),
+            ("masters -a m1 -y", "there is no -y"),
+            ("masters -D", "no -D"),
+            ("masters -d m1", "there is no -d"),
+            ("masters -a m1 -r m2", "one thing at a time"),
+        ] {
+            let usage = command(line).unwrap_err().to_string();
+            assert!(usage.contains(expected), "{line}: {usage}");
         }
     }
 }

@@ -200,6 +200,21 @@ impl PkiDir {
         fsync(&self.fd).map_err(|errno| failed("make the change last in", &self.path, errno))
     }
 
+    /// Takes a file away; false if there was none.
+    ///
+    /// # Errors
+    ///
+    /// Fails on a link, and if the system does not let us.
+    pub fn remove(&self, name: &FileName) -> Result<bool, DirectoryError> {
+        if self.read_no_link(name)?.is_none() {
+            return Ok(false);
+        }
+        unlinkat(&self.fd, name.as_str(), UnlinkatFlags::NoRemoveDir)
+            .map_err(|errno| self.error("remove", name.as_str(), errno.into()))?;
+        fsync(&self.fd).map_err(|errno| failed("make the change last in", &self.path, errno))?;
+        Ok(true)
+    }
+
     /// Creates the first of `names` that does not exist in any form.
     fn create(
         &self,

@@ -23,26 +23,30 @@ pub struct MasterKeys {
 }
 
 impl MasterKeys {
-    /// Reads `master.pub` and `master.pem`.
+    /// Reads the key that the master shows: `master.pub` and `master.pem`, or the cluster's.
     ///
     /// # Errors
     ///
     /// Says which file is missing, in which form it is and how to rewrite it, or that the two do
     /// not belong together.
     pub fn read(directory: &PkiDir, salt: &SaltMaster) -> Result<Self, KeysError> {
-        let public = public(directory, "master.pub")?;
-        refuse_a_second_key(directory, salt, &public)?;
-        let private = private(directory, salt.key_pass.as_ref())?;
+        let public = public(directory, &format!("{}.pub", salt.key_name))?;
+        if salt.key_name == "master" {
+            refuse_a_second_key(directory, salt, &public)?;
+        }
+        let pem = format!("{}.pem", salt.key_name);
+        let private = private(directory, &pem, salt.key_pass.as_ref())?;
         let half = private
             .rsa()
             .and_then(|rsa| rsa.public_key_to_pem())
             .map_err(|_| KeysError::NotRsa {
-                path: directory.path().join("master.pem"),
+                path: directory.path().join(&pem),
             })?;
         let half = String::from_utf8_lossy(&half);
         match PublicKey::decode(&half) {
             Ok(half) if half.hash() == public.hash() => Ok(Self { public, private }),
             _ => Err(KeysError::Strangers {
+                name: salt.key_name,
                 path: directory.path().to_owned(),
             }),
         }
@@ -93,7 +97,7 @@ pub fn signature_name(directory: &PkiDir, salt: &SaltMaster) -> Result<FileName,
 pub enum KeysError {
     /// `master.pem` is encrypted.
     #[error(
-        "{} is encrypted and key_pass in the master's configuration {problem}",
+        "{} is encrypted and key_pass (cluster_key_pass in a cluster) in the master's configuration {problem}",
         path.display()
     )]
     Encrypted {
@@ -143,13 +147,15 @@ pub enum KeysError {
     /// A file could not be read.
     #[error("failed to read the master's keys")]
     Read(#[source] DirectoryError),
-    /// `master.pub` is not the public half of `master.pem`.
+    /// The public key is not the public half of the private one.
     #[error(
-        "master.pub and master.pem in {} do not belong together: the master would show one key and sign with the other. \
-         If master.pem is the right one: `openssl rsa -in master.pem -pubout -out master.pub`",
+        "{name}.pub and {name}.pem in {} do not belong together: the master would show one key and sign with the other. \
+         If {name}.pem is the right one: `openssl rsa -in {name}.pem -pubout -out {name}.pub`",
         path.display()
     )]
     Strangers {
+        /// `master`, or `cluster`.
+        name: &'static str,
         /// The directory.
         path: PathBuf,
     },
@@ -221,9 +227,13 @@ fn refuse_a_second_key(
     })
 }
 
-fn private(directory: &PkiDir, pass: Option<&SecretString>) -> Result<PKey<Private>, KeysError> {
-    let path = directory.path().join("master.pem");
-    let pem = directory.read("master.pem").map_err(KeysError::Read)?;
+fn private(
+    directory: &PkiDir,
+    name: &str,
+    pass: Option<&SecretString>,
+) -> Result<PKey<Private>, KeysError> {
+    let path = directory.path().join(name);
+    let pem = directory.read(name).map_err(KeysError::Read)?;
     let pem = Zeroizing::new(pem.ok_or_else(|| KeysError::Missing { path: path.clone() })?);
     let mut asked = false;
     // Without a callback OpenSSL would ask whoever sits at the terminal.

@@ -51,6 +51,21 @@ pub fn enter(pki_dir: &Path, configuration: &[Source]) -> Result<PkiDir, Privile
     PkiDir::open_own(pki_dir, owner.as_raw()).map_err(PrivilegeError::Directory)
 }
 
+/// Opens a second directory of the same owner, without changing who we are.
+///
+/// # Errors
+///
+/// As [`enter`], if it is not ours, or as root not root's alone.
+pub fn beside(path: &Path) -> Result<PkiDir, PrivilegeError> {
+    let us = geteuid();
+    let opened = if us.is_root() {
+        PkiDir::open_as_root(path)
+    } else {
+        PkiDir::open_own(path, us.as_raw())
+    };
+    opened.map_err(PrivilegeError::Directory)
+}
+
 fn become_for_good(user: Uid, group: Gid) -> Result<(), PrivilegeError> {
     let switch = |step: &'static str| {
         move |errno: Errno| PrivilegeError::Switch {

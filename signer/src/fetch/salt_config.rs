@@ -1,8 +1,9 @@
 //! The salt-master's own configuration, read as salt-master reads it.
 //!
 //! The signature has to lie where the master looks for it, so there is no second place to say where
-//! that is. What Salt would resolve by running something (`sdb://`), and layouts where another key
-//! is shown than `master.pub`, are refused by name: a guess here ends as minions that no longer
+//! that is. In a cluster the masters show the cluster's key, so that is the one that is signed. What
+//! Salt would resolve by running something (`sdb://`), and key drivers that keep no files, are
+//! refused by name: a guess here ends as minions that no longer
 //! sign in.
 
 mod load;
@@ -18,8 +19,12 @@ pub use load::{LoadError, Source};
 /// The options of a salt-master that decide where its keys and its signature are.
 #[derive(Debug)]
 pub struct SaltMaster {
-    /// The directory of the master's keys.
+    /// `pki_dir`: where the signature lies.
     pub pki_dir: PathBuf,
+    /// Where the key lies that the master shows: `pki_dir`, or `cluster_pki_dir` in a cluster.
+    pub key_dir: PathBuf,
+    /// That key's name: `master`, or `cluster` in a cluster.
+    pub key_name: &'static str,
     /// `id`, if it is configured; otherwise Salt derives one from the host's name.
     pub id: Option<String>,
     /// `user`, whom salt-master runs as.
@@ -28,7 +33,7 @@ pub struct SaltMaster {
     pub signature_name: Option<String>,
     /// `master_sign_key_name`.
     pub sign_key_name: String,
-    /// `key_pass`, which decrypts `master.pem`.
+    /// `key_pass`, which decrypts `master.pem`; `cluster_key_pass` in a cluster.
     pub key_pass: Option<SecretString>,
     /// `master_sign_pubkey`: whether the master shows a signature at all.
     pub signs: bool,
@@ -59,9 +64,6 @@ impl SaltMaster {
         {
             return Err(SaltConfigError::KeysElsewhere(driver));
         }
-        if truthy(options.get("cluster_id")) {
-            return Err(SaltConfigError::Cluster);
-        }
         let root_dir = text(options, "root_dir")?.unwrap_or_else(|| "/".to_owned());
         let pki_dir =
             text(options, "pki_dir")?.unwrap_or_else(|| "/etc/salt/pki/master".to_owned());
@@ -69,15 +71,33 @@ impl SaltMaster {
         if !root_dir.is_absolute() {
             return Err(SaltConfigError::RelativeRoot);
         }
+        let pki_dir = below(&root_dir, Path::new(&pki_dir));
+        // Salt 3007.17 and 3008.5, `salt/config/__init__.py`: cluster_pki_dir defaults to pki_dir and
+        // is not put below root_dir. The signature stays in pki_dir (`salt/crypt.py`, `MasterKeys`).
+        let in_cluster = truthy(options.get("cluster_id"));
+        let shared = text(options, "cluster_pki_dir")?.filter(|path| !path.is_empty());
+        let (key_dir, key_name, key_pass) = match (in_cluster, shared) {
+            (false, _) => (pki_dir.clone(), "master", "key_pass"),
+            (true, None) => (pki_dir.clone(), "cluster", "cluster_key_pass"),
+            (true, Some(shared)) => {
+                let shared = PathBuf::from(shared);
+                if !shared.is_absolute() {
+                    return Err(SaltConfigError::RelativeCluster);
+                }
+                (normal(&shared), "cluster", "cluster_key_pass")
+            }
+        };
         Ok(Self {
-            pki_dir: below(&root_dir, Path::new(&pki_dir)),
+            pki_dir,
+            key_dir,
+            key_name,
             id: id(options)?,
             user: text(options, "user")?,
             signature_name: text(options, "master_pubkey_signature")?
                 .filter(|name| !name.is_empty()),
             sign_key_name: text(options, "master_sign_key_name")?
                 .unwrap_or_else(|| "master_sign".to_owned()),
-            key_pass: text(options, "key_pass")?
+            key_pass: text(options, key_pass)?
                 .filter(|pass| !pass.is_empty())
                 .map(SecretString::from),
             signs: truthy(options.get("master_sign_pubkey")),
@@ -107,21 +127,20 @@ impl SaltMaster {
 /// Why the salt-master's configuration does not say where its signature belongs.
 #[derive(Debug, thiserror::Error)]
 pub enum SaltConfigError {
-    /// A cluster of masters shows the cluster's key.
-    #[error(
-        "cluster_id is set: the masters of a cluster show cluster.pub, not their own keys, and that is not supported yet; \
-         masters outside a cluster, with master_type: failover on the minions, are"
-    )]
-    Cluster,
     /// Keys in a database.
     #[error(
-        "keys.cache_driver is {0:?}: Salt keeps its keys and the signature in that cache, not in files, and only \
-         localfs_key, the default, is supported"
+        "keys.cache_driver is {0:?}: Salt 3008 keeps its keys and the signature in that cache, not in files, and only \
+         localfs_key, the default, is supported. Nothing was changed"
     )]
     KeysElsewhere(String),
     /// The files cannot be read.
     #[error("failed to read the configuration of the salt-master")]
     Load(#[source] LoadError),
+    /// `cluster_pki_dir` depends on where salt-master is started.
+    #[error(
+        "cluster_pki_dir is relative, so it depends on where salt-master is started; write an absolute path"
+    )]
+    RelativeCluster,
     /// `root_dir` depends on where salt-master is started.
     #[error(
         "root_dir is relative, so it depends on where salt-master is started; write an absolute path"

@@ -94,6 +94,16 @@ impl Partial {
         }
     }
 
+    /// The settings for what is done without the service, which need not be named then.
+    ///
+    /// # Errors
+    ///
+    /// As [`complete`](Self::complete).
+    pub fn complete_without_service(self) -> Result<Settings, SettingsError> {
+        let url = self.url.clone().or_else(|| Some(String::new()));
+        Self { url, ..self }.complete()
+    }
+
     /// The settings, if nothing is missing.
     ///
     /// # Errors
@@ -120,7 +130,7 @@ impl Partial {
                     master_sign_pub,
                     salt_config: self
                         .salt_config
-                        .unwrap_or_else(|| PathBuf::from("/etc/salt")),
+                        .unwrap_or_else(|| PathBuf::from(SALT_CONFIG)),
                     algorithm,
                 })
             }
@@ -139,6 +149,9 @@ impl Partial {
         }
     }
 }
+
+/// Where Salt's packages put it.
+pub const SALT_CONFIG: &str = "/etc/salt";
 
 /// Why the settings cannot be used.
 #[derive(Debug, thiserror::Error)]

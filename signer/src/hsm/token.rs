@@ -27,8 +27,8 @@ use std::path::{Path, PathBuf};
 use cryptoki::context::Pkcs11;
 use cryptoki::error::{Error as CryptokiError, RvError};
 use cryptoki::slot::Slot;
-use hsm_config::TokenSelector;
-use minion::verify::PublicKey;
+use hsm_config::{SignMechanism, TokenSelector};
+use minion::verify::{Algorithm, PublicKey};
 
 pub use error::{Class, Error};
 pub use generate::{Custody, Generated, KeyPlan};
@@ -171,6 +171,33 @@ impl Module {
         }
     }
 
+    /// Which of the mechanisms that this program can sign with the token offers.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the token does.
+    pub fn mechanisms(&self, token: &TokenInfo) -> Result<Vec<Offered>, Error> {
+        let offered = self.pkcs11.get_mechanism_list(token.slot)?;
+        let mut wanted: Vec<_> = [SignMechanism::Raw, SignMechanism::Hashed]
+            .into_iter()
+            .flat_map(|way| Algorithm::ALL.map(|algorithm| mechanism_type(way, algorithm)))
+            .filter(|mechanism| offered.contains(mechanism))
+            .collect();
+        wanted.dedup();
+        wanted
+            .into_iter()
+            .map(|mechanism| {
+                let info = self.pkcs11.get_mechanism_info(token.slot, mechanism)?;
+                Ok(Offered {
+                    name: mechanism.to_string(),
+                    signs: info.sign(),
+                    min_bits: info.min_key_size(),
+                    max_bits: info.max_key_size(),
+                })
+            })
+            .collect()
+    }
+
     /// Opens a session that may read; one that may write if the token has no other kind.
     ///
     /// # Errors
@@ -209,6 +236,19 @@ impl Module {
         }
         Ok(())
     }
+}
+
+/// A mechanism that a token offers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Offered {
+    /// Its name: `CKM_RSA_PKCS`.
+    pub name: String,
+    /// Whether the token signs with it.
+    pub signs: bool,
+    /// The smallest key.
+    pub min_bits: usize,
+    /// The largest key.
+    pub max_bits: usize,
 }
 
 /// A module in its own words.

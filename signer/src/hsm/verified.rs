@@ -67,7 +67,12 @@ mod tests {
         private.private_encrypt(&info, &mut bytes, padding).unwrap();
         let signature = Signature::new(bytes);
         let verify = |signing: &MasterKey, algorithm, master: &MasterKey| {
-            Verified::new(&signing.public, algorithm, &master.public, signature.clone())
+            Verified::new(
+                &signing.public,
+                algorithm,
+                &master.public,
+                signature.clone(),
+            )
         };
         assert!(verify(&other, Algorithm::Sha1, &master).is_err());
         assert!(verify(&signing, Algorithm::Sha224, &master).is_err());

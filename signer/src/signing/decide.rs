@@ -53,4 +53,23 @@ impl Service {
         }
         Ok(self.parts.store.decide(checked).await?)
     }
+
+    /// Puts a statement into force that its signer hands in here, on the machine of the store.
+    ///
+    /// # Errors
+    ///
+    /// As [`decide`](Self::decide).
+    pub async fn decide_here(
+        &self,
+        signed: &SignedStatement,
+    ) -> Result<Arc<Master>, DecisionError> {
+        let checked = self.parts.operators.check(signed)?;
+        let statement = checked.statement();
+        if statement.store != self.parts.store.uuid() {
+            return Err(DecisionError::Statement(StatementError::OtherStore {
+                named: statement.store,
+            }));
+        }
+        Ok(self.parts.store.decide(checked).await?)
+    }
 }

@@ -91,10 +91,6 @@ fn in_memory(server: &Arc<ServerConfig>, client: &Arc<ClientConfig>, cores: usiz
     let count = AtomicUsize::new(0);
     let start = Instant::now();
     thread::scope(|scope| {
-        #[expect(
-            clippy::needless_collect,
-            reason = "all of them start before one is awaited"
-        )]
         let threads: Vec<_> = (0..cores)
             .map(|_| {
                 scope.spawn(|| {

@@ -1,5 +1,5 @@
-//! Beside a service in Python: FastAPI, `uvicorn` and `PyKCS11`, over the same mTLS and on the same
-//! kind of token.
+//! Beside a service in Python: `FastAPI`, `uvicorn` and `PyKCS11`, over the same mTLS and on the
+//! same kind of token.
 //!
 //! Nothing is judged here. The other one checks no statement and no proof, keeps no record and
 //! makes nothing durable, so it has less to do.

@@ -8,14 +8,14 @@ use std::process::Command;
 use std::sync::{Arc, OnceLock};
 
 use anyhow::{Context, Result, bail};
-use openssl::pkey::PKey;
+use openssl::pkey::{PKey, Private};
 use openssl::rsa::Rsa;
 use serde_json::Value;
 use tempfile::TempDir;
 
 use super::{Console, Version, common_config, free_address};
 use crate::namespace::{Namespace, inside};
-use crate::process::{Process, run};
+use crate::process::{Process, attempt, run};
 
 /// What a master is made with.
 #[derive(Clone, Debug)]
@@ -40,7 +40,7 @@ pub enum Signing<'a> {
     /// The file that the service made: the master has no signing key.
     Precomputed,
     /// `master_sign.pem` lies on the master, and signs each answer.
-    PerRequest(&'a Rsa<openssl::pkey::Private>),
+    PerRequest(&'a Rsa<Private>),
 }
 
 /// A master's files before it is started: configuration and key pair.
@@ -114,7 +114,36 @@ impl Installation {
         Ok(installation)
     }
 
-    fn write_pair(&self, name: &str, key: &Rsa<openssl::pkey::Private>) -> Result<()> {
+    /// Takes the settings for a signature file out again: a master as it is before.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the configuration can't be read or written.
+    pub fn without_signature(&self) -> Result<()> {
+        let path = self.config_dir().join("master");
+        let text = fs::read_to_string(&path)?;
+        let kept = text
+            .lines()
+            .filter(|line| !line.contains("pubkey"))
+            .map(|line| format!("{line}\n"));
+        Ok(fs::write(path, kept.collect::<String>())?)
+    }
+
+    /// Makes a stock master of it, which signs each sign-in by itself with this key.
+    ///
+    /// # Errors
+    ///
+    /// Fails if a file can't be written.
+    pub fn with_signing_key(&self, key: &Rsa<Private>) -> Result<()> {
+        self.without_signature()?;
+        let path = self.config_dir().join("master");
+        let mut text = fs::read_to_string(&path)?;
+        text.push_str("master_sign_pubkey: True\n");
+        fs::write(path, text)?;
+        self.write_pair("master_sign", key)
+    }
+
+    fn write_pair(&self, name: &str, key: &Rsa<Private>) -> Result<()> {
         let private = self.pki_dir().join(format!("{name}.pem"));
         fs::write(&private, key.private_key_to_pem()?)?;
         fs::set_permissions(&private, fs::Permissions::from_mode(0o400))?;
@@ -259,6 +288,26 @@ impl Master {
         self.console = OnceLock::new();
         self.process = self.installation.spawn()?;
         self.wait()
+    }
+
+    /// Whether this minion answers `test.ping`.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the `salt` command does not say.
+    pub fn hears_from(&self, minion: &str) -> Result<bool> {
+        let mut command = self.installation.command("salt")?;
+        command.args([
+            "--out=json",
+            "--static",
+            "--timeout=15",
+            minion,
+            "test.ping",
+        ]);
+        let (_, answer, complaint) = attempt(&command)?;
+        let answer: Value = serde_json::from_str(&answer)
+            .with_context(|| format!("salt answered {answer:?} and {complaint:?}"))?;
+        Ok(answer.get(minion).and_then(Value::as_bool) == Some(true))
     }
 
     /// Asks every minion for `test.ping` with the `salt` command and gives what was answered, as

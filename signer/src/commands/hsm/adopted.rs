@@ -103,5 +103,5 @@ pub(super) const WARNING: &str = "\
 This key was a file. Copies of it may exist outside the token: on every master, in backups, images and
 snapshots. Whoever has one can pose as a master to every minion that trusts the key, and no token, no
 service and no revocation changes that. Delete master_sign.pem on every master and in every backup that you
-can reach (`mastersign doctor --master` finds the ones on a master), and plan the change to a key that
+can reach (`mastersign doctor master` finds the ones on a master), and plan the change to a key that
 was born in the HSM (`mastersign hsm init`): only that ends it.";

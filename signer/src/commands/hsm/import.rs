@@ -210,6 +210,7 @@ fn read(arguments: &Arguments) -> anyhow::Result<Rsa<Private>> {
         .with_context(|| format!("{} cannot be imported", path.display()))?;
     let public = public_half(&key)?;
     key_policy::check(&public, [])
+        .and_then(|()| key_policy::examine(&public))
         .map_err(|refusal| anyhow::anyhow!("{refusal}"))
         .context("a signing key like this one must not be used")?;
     ensure!(

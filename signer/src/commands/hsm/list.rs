@@ -113,11 +113,24 @@ fn json(module: &Module, target: &Target, found: &[Found]) -> Value {
             json!({
                 "token": attributes::token_json(token),
                 "uri": attributes::token_uri(token).to_string(),
+                "mechanisms": mechanisms(module, token),
                 "keys": keys,
             })
         })
         .collect();
     json!({"hsm": target.name, "module": module.path(), "tokens": tokens})
+}
+
+/// The ways to sign that Salt can use, as far as the token offers them; null if it does not tell.
+fn mechanisms(module: &Module, token: &TokenInfo) -> Value {
+    let Ok(offered) = module.mechanisms(token) else {
+        return Value::Null;
+    };
+    let entries = offered.into_iter().map(|it| {
+        let sizes = json!({"sign": it.signs, "min_bits": it.min_bits, "max_bits": it.max_bits});
+        (it.name, sizes)
+    });
+    Value::Object(entries.collect())
 }
 
 fn text(module: &Module, target: &Target, found: &[Found]) -> anyhow::Result<()> {

@@ -31,6 +31,12 @@ pub(super) enum Usage {
          fingerprint; `mastersign masters list` shows which ones wait"
     )]
     All,
+    /// `-d`.
+    #[error(
+        "there is no -d: what was shown once stays on record. A key that waits and is not wanted is turned down with \
+         -r; it can be accepted later"
+    )]
+    Delete,
     /// A fingerprint that names nothing.
     #[error("{0}")]
     Fingerprint(GivenError),
@@ -45,6 +51,9 @@ pub(super) enum Usage {
         "{0:?} is no name of a master: 1 to 253 characters of A-Z, a-z, 0-9, dot, underscore and hyphen"
     )]
     Id(String),
+    /// `-R` or `-D`.
+    #[error("there is no -R and no -D: each key is decided about by its name and fingerprint")]
+    Many,
     /// No id at all.
     #[error("name the master: `mastersign masters accept ID --key FINGERPRINT`")]
     NoId,
@@ -71,6 +80,15 @@ pub(super) enum Usage {
     /// The key cannot be decided about any more.
     #[error("key {0} is revoked, and that is for ever: the master needs a new key")]
     Revoked(KeyHash),
+    /// Neither a command nor a letter.
+    #[error(
+        "say what to do: list, show, fingerprints, accept, reject or revoke, or salt-key's -L, -l, -a, -r, -f or -F; \
+         `mastersign masters --help` tells more"
+    )]
+    Nothing,
+    /// Two commands at once.
+    #[error("one thing at a time: there are two commands in this line")]
+    Twice,
     /// A master that the service does not know.
     #[error(
         "the service knows no master {0}; it appears when `mastersign fetch` runs on it for the first time"

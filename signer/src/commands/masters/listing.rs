@@ -4,6 +4,7 @@ use std::fmt::Write;
 
 use serde_json::{Value, json};
 
+use super::letters::Group;
 use crate::client::{KeyStatus, Master, MasterKey, WrongKey};
 
 /// salt-key's four groups in salt-key's order, and the ones that only masters have.
@@ -60,6 +61,57 @@ fn group(text: &mut String, masters: &[Master], status: KeyStatus) -> Result<(),
         }
     }
     Ok(())
+}
+
+/// What `salt-key -l GROUP` would print.
+pub(super) fn one_group(masters: &[Master], group: Group) -> Result<String, WrongKey> {
+    let mut text = String::new();
+    let status = status(group);
+    for (known, title, _) in GROUPS {
+        if known == status {
+            line(&mut text, title);
+            self::group(&mut text, masters, status)?;
+        }
+    }
+    Ok(text.trim_end().to_owned())
+}
+
+/// The same as JSON.
+pub(super) fn group_document(masters: &[Master], group: Group) -> Result<Value, WrongKey> {
+    let name = word(status(group));
+    let all = list_document(masters)?;
+    Ok(json!({ name: all.get(name) }))
+}
+
+/// What `salt-key -F` would print: each group with a line for each key, under the name of the
+/// fingerprint that `master_finger` uses.
+pub(super) fn fingerprints(masters: &[Master]) -> Result<String, WrongKey> {
+    let mut text = String::new();
+    for (status, title, _) in GROUPS.into_iter().chain(UNUSUAL) {
+        let mut found = keys(masters, status).peekable();
+        if found.peek().is_none() {
+            continue;
+        }
+        line(&mut text, title);
+        for (master, key) in found {
+            let print = match key.public_key {
+                Some(_) => key.fingerprints()?.salt,
+                None => format!("sha256 {}", key.sha256),
+            };
+            line(&mut text, &format!("{}:  {print}", master.id));
+        }
+    }
+    Ok(text.trim_end().to_owned())
+}
+
+const fn status(group: Group) -> KeyStatus {
+    match group {
+        Group::Accepted => KeyStatus::Accepted,
+        Group::Denied => KeyStatus::Denied,
+        Group::Rejected => KeyStatus::Rejected,
+        Group::Revoked => KeyStatus::Revoked,
+        Group::Unaccepted => KeyStatus::Pending,
+    }
 }
 
 /// One master with everything that there is to compare.

@@ -5,6 +5,8 @@ use std::path::Path;
 
 use tempfile::TempDir;
 
+use secrecy::ExposeSecret;
+
 use super::*;
 
 /// A configuration directory with these files in it.
@@ -184,7 +186,16 @@ fn what_cannot_be_followed_is_refused_by_name() {
         ("key_pass: sdb://vault/pass\n", "key_pass"),
         ("pki_dir: sdb://vault/dir\n", "pki_dir"),
         ("keys.cache_driver: redis\n", "redis"),
-        ("cluster_id: east\n", "cluster_id"),
+        ("keys.cache_driver: mysql\n", "mysql"),
+        ("keys.cache_driver: etcd\n", "etcd"),
+        (
+            "cluster_id: east\ncluster_pki_dir: here\n",
+            "cluster_pki_dir",
+        ),
+        (
+            "cluster_id: east\ncluster_key_pass: sdb://x/y\n",
+            "cluster_key_pass",
+        ),
         ("root_dir: here\n", "root_dir"),
         ("pki_dir: [a]\n", "pki_dir"),
     ] {
@@ -193,6 +204,30 @@ fn what_cannot_be_followed_is_refused_by_name() {
     }
     let stock = "keys.cache_driver: localfs_key\ncluster_id:\n";
     assert!(Salt::with(&[("master", stock)]).master().is_ok());
+}
+
+#[test]
+fn in_a_cluster_the_clusters_key_is_shown_and_the_signature_stays_in_pki_dir() {
+    let text = "cluster_id: east\ncluster_pki_dir: /srv/cluster/../east\nroot_dir: /r\ncluster_key_pass: c\n\
+                key_pass: m\n";
+    let master = Salt::with(&[("master", text)]).master().unwrap();
+    assert_eq!(master.key_name, "cluster");
+    // Salt does not put this one below root_dir.
+    assert_eq!(master.key_dir, std::path::Path::new("/srv/east"));
+    assert_eq!(
+        master.pki_dir,
+        std::path::Path::new("/r/etc/salt/pki/master")
+    );
+    assert_eq!(master.key_pass.unwrap().expose_secret(), "c");
+    let alone = Salt::with(&[("master", "cluster_id: east\n")])
+        .master()
+        .unwrap();
+    assert_eq!(alone.key_dir, alone.pki_dir);
+    let none = Salt::with(&[("master", "cluster_pki_dir: /srv\nkey_pass: m\n")])
+        .master()
+        .unwrap();
+    assert_eq!((none.key_name, &none.key_dir), ("master", &none.pki_dir));
+    assert_eq!(none.key_pass.unwrap().expose_secret(), "m");
 }
 
 #[test]

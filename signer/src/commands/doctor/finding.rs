@@ -1,0 +1,149 @@
+//! What was found: a tree in which the worst rises.
+
+use serde_json::{Value, json};
+
+/// How bad it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Level {
+    /// As it should be.
+    Good,
+    /// It works; something should be done.
+    Warning,
+    /// It does not work, or is not safe.
+    Failure,
+}
+
+impl Level {
+    const fn word(self) -> &'static str {
+        match self {
+            Self::Good => "good",
+            Self::Warning => "warning",
+            Self::Failure => "failure",
+        }
+    }
+}
+
+/// One finding with those that it consists of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Finding {
+    own: Level,
+    what: String,
+    detail: String,
+    fix: Option<String>,
+    parts: Vec<Self>,
+}
+
+impl Finding {
+    /// A group; it is as bad as the worst in it.
+    pub(super) fn group(what: &str, parts: Vec<Self>) -> Self {
+        let mut parts = parts;
+        // Stable: what is equally bad stays in the order in which it was looked at.
+        parts.sort_by_key(|part| std::cmp::Reverse(part.level()));
+        Self {
+            own: Level::Good,
+            what: what.to_owned(),
+            detail: String::new(),
+            fix: None,
+            parts,
+        }
+    }
+
+    pub(super) fn good(what: &str, detail: impl Into<String>) -> Self {
+        Self::new(Level::Good, what, detail.into(), None)
+    }
+
+    pub(super) fn warning(what: &str, detail: impl Into<String>, fix: impl Into<String>) -> Self {
+        Self::new(Level::Warning, what, detail.into(), Some(fix.into()))
+    }
+
+    pub(super) fn failure(what: &str, detail: impl Into<String>, fix: impl Into<String>) -> Self {
+        Self::new(Level::Failure, what, detail.into(), Some(fix.into()))
+    }
+
+    fn new(own: Level, what: &str, detail: String, fix: Option<String>) -> Self {
+        Self {
+            own,
+            what: what.to_owned(),
+            detail,
+            fix,
+            parts: Vec::new(),
+        }
+    }
+
+    /// How bad it is with everything in it.
+    pub(super) fn level(&self) -> Level {
+        let parts = self.parts.iter().map(Self::level).max();
+        parts.map_or(self.own, |worst| worst.max(self.own))
+    }
+
+    /// The tree for people: state by word, the fix below what it is for.
+    pub(super) fn text(&self) -> String {
+        let mut text = String::new();
+        self.write(&mut text, 0);
+        text
+    }
+
+    fn write(&self, text: &mut String, depth: usize) {
+        let margin = "  ".repeat(depth);
+        let detail = if self.detail.is_empty() {
+            String::new()
+        } else {
+            format!(": {}", self.detail)
+        };
+        let word = self.level().word();
+        text.push_str(&format!("{margin}[{word}] {}{detail}\n", self.what));
+        if let Some(fix) = &self.fix {
+            for line in fix.lines() {
+                text.push_str(&format!("{margin}    → {line}\n"));
+            }
+        }
+        for part in &self.parts {
+            part.write(text, depth.saturating_add(1));
+        }
+    }
+
+    pub(super) fn json(&self) -> Value {
+        json!({
+            "level": self.level().word(),
+            "what": self.what,
+            "detail": self.detail,
+            "fix": self.fix,
+            "parts": self.parts.iter().map(Self::json).collect::<Vec<_>>(),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_worst_rises_and_stands_on_top() {
+        let tree = Finding::group(
+            "all",
+            vec![
+                Finding::good("a", "1"),
+                Finding::group(
+                    "b",
+                    vec![
+                        Finding::good("c", ""),
+                        Finding::failure("d", "2", "mend\nit"),
+                    ],
+                ),
+                Finding::warning("e", "3", "look"),
+            ],
+        );
+        assert_eq!(tree.level(), Level::Failure);
+        assert_eq!(
+            tree.text(),
+            "[failure] all\n  [failure] b\n    [failure] d: 2\n        → mend\n        → it\n    \
+             [good] c\n  [warning] e: 3\n      → look\n  [good] a: 1\n"
+        );
+        assert_eq!(tree.json()["parts"][0]["parts"][0]["fix"], "mend\nit");
+    }
+
+    #[test]
+    fn nothing_found_is_good() {
+        assert_eq!(Finding::group("all", Vec::new()).level(), Level::Good);
+    }
+}

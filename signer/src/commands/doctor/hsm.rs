@@ -1,0 +1,224 @@
+//! One token: module, PIN source, tries, mechanisms, and with a login the key.
+//!
+//! The module is loaded by `hsm list` and `hsm test` in children of their own, as ever: what doctor
+//! reads is what they print.
+
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, bail};
+use hsm_config::{Hsm, PinSource, SignMechanism, Strictness};
+use serde_json::Value;
+
+use super::finding::Finding;
+use crate::config::Config;
+use crate::hsm::pin;
+
+/// Everything about one `[[hsm]]` section.
+pub(super) fn look(config: &Config, hsm: &Hsm, login: bool) -> Finding {
+    let mut parts = vec![module(&hsm.module.path), pin_source(hsm)];
+    if hsm.public_key.is_none() {
+        parts.push(Finding::warning(
+            "public key",
+            "none is pinned, so another key under this id would go unnoticed",
+            "set public_key to the master_sign.pub that the minions have",
+        ));
+    }
+    if hsm.never_extractable != Strictness::Refuse {
+        parts.push(Finding::warning(
+            "key",
+            "a key that may have copies outside is accepted (require_never_extractable)",
+            "plan the change to a key that was born in the HSM: mastersign hsm init",
+        ));
+    }
+    match listed(config, hsm) {
+        Ok(answer) => parts.extend(token(hsm, &answer)),
+        Err(error) => parts.push(Finding::failure(
+            "token",
+            format!("{error:#}"),
+            format!("mastersign hsm list --hsm {}", hsm.name),
+        )),
+    }
+    if login {
+        parts.push(tested(config, hsm));
+    }
+    Finding::group(&format!("HSM {}", hsm.name), parts)
+}
+
+fn module(path: &Path) -> Finding {
+    let what = "module";
+    let metadata = match path.metadata() {
+        Ok(metadata) => metadata,
+        Err(error) => {
+            return Finding::failure(
+                what,
+                format!("{}: {error}", path.display()),
+                "install the vendor's client, or correct `module`",
+            );
+        }
+    };
+    let others = path.ancestors().find(|part| {
+        part.metadata().is_ok_and(|it| {
+            let writable = it.mode() & 0o022 != 0 && it.mode() & 0o1000 == 0;
+            writable || it.uid() != 0
+        })
+    });
+    match others {
+        Some(part) if metadata.is_file() => Finding::warning(
+            what,
+            format!(
+                "{} is loaded beside the PIN, and others than root may change {}",
+                path.display(),
+                part.display()
+            ),
+            format!("chown root {0} && chmod go-w {0}", part.display()),
+        ),
+        _ => Finding::good(what, path.display().to_string()),
+    }
+}
+
+/// Whether the PIN can be read; it is not presented, and not kept.
+fn pin_source(hsm: &Hsm) -> Finding {
+    let what = "PIN source";
+    match &hsm.pin {
+        PinSource::Locked => Finding::warning(
+            what,
+            "none: the service starts locked",
+            "mastersign hsm unlock after each start, or give the section a `pin`",
+        ),
+        PinSource::File { path } => match pin::read(&hsm.pin) {
+            Ok(_) => Finding::good(what, path.display().to_string()),
+            Err(error) => {
+                let detail = format!("{:#}", anyhow::Error::new(error));
+                Finding::failure(what, detail, "the service needs to read it; see its unit")
+            }
+        },
+        PinSource::Environment { .. } => Finding::warning(
+            what,
+            "an environment variable, which every process of the user can read",
+            "use a systemd credential",
+        ),
+        PinSource::Credential { .. } => Finding::good(what, "a systemd credential"),
+        PinSource::Command { .. } => Finding::good(what, "a command; not run"),
+        PinSource::Descriptor { .. } | PinSource::Prompt => Finding::good(what, "at the start"),
+    }
+}
+
+fn token(hsm: &Hsm, answer: &Value) -> Vec<Finding> {
+    let found = answer.pointer("/tokens/0").unwrap_or(&Value::Null);
+    let of = |name: &str| found.get("token").and_then(|token| token.get(name));
+    let word = |name: &str| of(name).and_then(Value::as_str).unwrap_or_default();
+    let is = |name: &str| of(name).and_then(Value::as_bool) == Some(true);
+    let name = format!(
+        "{:?}, serial {:?}, {} {}, firmware {}",
+        word("label"),
+        word("serial"),
+        word("manufacturer"),
+        word("model"),
+        word("firmware")
+    );
+    let tries = if is("pin_locked") {
+        Finding::failure(
+            "PIN tries",
+            "none left: the PIN is locked",
+            "the token's security officer sets a new one (C_InitPIN)",
+        )
+    } else if is("pin_final_try") {
+        Finding::failure(
+            "PIN tries",
+            "one left: one more wrong PIN locks the token",
+            "find out who presented the wrong ones; then log in once with the vendor's tool",
+        )
+    } else if is("pin_count_low") {
+        Finding::warning(
+            "PIN tries",
+            "fewer than all: a wrong PIN was presented since the last login",
+            "find out who; then mastersign hsm unlock --force",
+        )
+    } else if !is("pin_initialized") {
+        Finding::failure(
+            "PIN tries",
+            "no user PIN is set",
+            "the security officer sets one (C_InitPIN)",
+        )
+    } else {
+        Finding::good("PIN tries", "all, as far as the token tells")
+    };
+    vec![Finding::good("token", name), tries, mechanisms(hsm, found)]
+}
+
+/// Which of the ways to sign the token offers, and whether the configured one is among them.
+fn mechanisms(hsm: &Hsm, found: &Value) -> Finding {
+    let what = "mechanisms";
+    let Some(offered) = found.get("mechanisms").and_then(Value::as_object) else {
+        return Finding::good(what, "the token does not list them");
+    };
+    let has = |name: &str| {
+        let sign = offered.get(name).and_then(|it| it.get("sign"));
+        sign.and_then(Value::as_bool) == Some(true)
+    };
+    let list: Vec<&str> = offered.keys().map(String::as_str).collect();
+    let list = list.join(", ");
+    let raw = has("CKM_RSA_PKCS");
+    let hashed = has("CKM_SHA1_RSA_PKCS") || has("CKM_SHA224_RSA_PKCS");
+    match (hsm.sign_mechanism, raw, hashed) {
+        (SignMechanism::Raw, true, _) | (SignMechanism::Hashed, _, true) => {
+            Finding::good(what, list)
+        }
+        (SignMechanism::Raw, false, true) => Finding::failure(
+            what,
+            format!("the token does not sign with CKM_RSA_PKCS; it offers {list}"),
+            "sign_mechanism = \"hashed\"",
+        ),
+        (SignMechanism::Hashed, true, false) => Finding::failure(
+            what,
+            format!("the token does not hash by itself; it offers {list}"),
+            "sign_mechanism = \"raw\"",
+        ),
+        (_, false, false) => Finding::failure(
+            what,
+            format!("the token signs with none of the ways that Salt needs; it offers {list}"),
+            "a policy of the HSM forbids them, most likely one against SHA-1: ask its administrator",
+        ),
+    }
+}
+
+fn listed(config: &Config, hsm: &Hsm) -> anyhow::Result<Value> {
+    own(config, hsm, "list")
+}
+
+fn tested(config: &Config, hsm: &Hsm) -> Finding {
+    let fix = format!("mastersign hsm test --hsm {}", hsm.name);
+    match own(config, hsm, "test") {
+        Ok(answer) if answer.get("ok").and_then(Value::as_bool) == Some(true) => {
+            Finding::good("login and trial signatures", "made and verified")
+        }
+        Ok(answer) => {
+            let why = answer.get("failed").and_then(Value::as_str);
+            let why = why.unwrap_or_default();
+            Finding::failure("login and trial signatures", why, fix)
+        }
+        Err(error) => Finding::failure("login and trial signatures", format!("{error:#}"), fix),
+    }
+}
+
+/// Runs one of our own commands and reads its answer.
+fn own(config: &Config, hsm: &Hsm, command: &str) -> anyhow::Result<Value> {
+    let executable = std::env::current_exe().context("failed to find this program's own file")?;
+    let output = Command::new(executable)
+        .args(["hsm", command, "--output=json", "--config"])
+        .arg(&config.path)
+        .args(["--hsm", hsm.name.as_str()])
+        .stdin(Stdio::null())
+        .output()
+        .context("failed to start a child")?;
+    let line = String::from_utf8_lossy(&output.stdout);
+    match serde_json::from_str(&line) {
+        Ok(answer) => Ok(answer),
+        Err(_) => {
+            let said = String::from_utf8_lossy(&output.stderr);
+            bail!("{}", said.trim().trim_start_matches("mastersign: "))
+        }
+    }
+}
