@@ -237,7 +237,7 @@ fn a_masters_certificate_decides_nothing() {
     let options = Options::of(url, scene.pki.ca(), certificate, key);
     let error = Connection::open(options).unwrap_err();
     assert!(
-        error.to_string().contains("needs the role admin"),
+        error.to_string().contains("needs an admin"),
         "{error}"
     );
 }
