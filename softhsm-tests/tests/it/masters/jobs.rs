@@ -32,9 +32,9 @@ pub(super) fn a_target_is_who_it_says(version: Version, algorithm: Algorithm) {
     let web = host.start_accepted(master, &[("grains", "{role: web-server}")]);
     let data = host.start_accepted(master, &[("grains", "{role: data-base}")]);
     let (web_id, data_id) = (web.id(), data.id());
-    // 3008.5 publishes by grain only for minions whose grains it has, which it learns from a stock
-    // minion's pillar request (Salt 3008.5, salt/utils/minions.py, _check_cache_minions). Ours makes
-    // none; what is asked here is what it does with such a job.
+    // 3008.5 publishes by grain only for minions whose grains it has (Salt 3008.5,
+    // salt/utils/minions.py, _check_cache_minions). Each minion tells them once it is ready, at no
+    // certain moment; what is asked here is what it does with such a job.
     for (id, role) in [(web_id, "web-server"), (data_id, "data-base")] {
         let grains = json!({ "role": role });
         console.remember_grains(id, &grains).unwrap();
