@@ -79,6 +79,13 @@ fn free_address() -> Result<Ipv4Addr> {
     bail!("no loopback address has the ports {PUBLISH_PORT} and {REQUEST_PORT} free")
 }
 
+/// Removes what a killed daemon left: Salt takes the zombie of its process for a running one, and
+/// does not start.
+fn forget_process(directory: &Path) {
+    // It ended before it wrote one, or took it away itself.
+    let _ = std::fs::remove_file(directory.join("salt.pid"));
+}
+
 /// The lines that every Salt daemon needs to leave the machine's own Salt alone.
 fn common_config(directory: &Path) -> Result<String> {
     let user = User::from_uid(Uid::current())?

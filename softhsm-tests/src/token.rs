@@ -72,6 +72,44 @@ impl Token {
         })
     }
 
+    /// Initialises a token and imports this `master_sign.pem`, with the command that an operator has
+    /// for it.
+    ///
+    /// # Errors
+    ///
+    /// As [`Token::create`].
+    pub fn with_imported(pem: &Path) -> Result<Self> {
+        let module = module()?;
+        let directory = TempDir::with_prefix("token-")?;
+        let path = directory.path();
+        fs::create_dir(path.join("tokens"))?;
+        write_conf(path)?;
+        write_secret(&path.join("pin"), PIN)?;
+        run(Command::new("softhsm2-util")
+            .envs(environment(path))
+            .args(["--init-token", "--free", "--label", LABEL, "--pin", PIN])
+            .args(["--so-pin", "security-officer", "--module"])
+            .arg(&module))?;
+        let out = path.join("master_sign.pub");
+        run(mastersign()?
+            .args(["hsm", "import"])
+            .arg(pem)
+            .args(["--token-label", LABEL, "--key-id", KEY_ID])
+            .arg("--module")
+            .arg(&module)
+            .args(environment(path).map(|(name, value)| format!("--env={name}={value}")))
+            .arg("--pin-file")
+            .arg(path.join("pin"))
+            .arg("--out")
+            .arg(&out))?;
+        let public = PublicKey::parse(&fs::read(&out)?)?;
+        Ok(Self {
+            directory,
+            module,
+            public,
+        })
+    }
+
     /// The public half of the signing key.
     #[must_use]
     pub const fn public_key(&self) -> &PublicKey {

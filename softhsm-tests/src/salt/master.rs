@@ -285,6 +285,7 @@ impl Master {
     /// As [`Installation::start`].
     pub fn restart(&mut self) -> Result<()> {
         self.process.kill();
+        super::forget_process(self.installation.config_dir());
         self.console = OnceLock::new();
         self.process = self.installation.spawn()?;
         self.wait()

@@ -21,6 +21,7 @@ mod hsm_commands;
 mod jobs;
 mod masters;
 mod minion_config;
+mod moving;
 mod offline;
 mod outage;
 mod overload;

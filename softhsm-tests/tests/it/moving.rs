@@ -1,0 +1,198 @@
+//! docs/migration.md on real Salt and in the middle of the move: from Salt's own signing to the token,
+//! without a hand on a minion. Each step is taken with the command that the page names.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+
+use minion::verify::{Algorithm, PublicKey};
+use openssl::hash::MessageDigest;
+use openssl::pkey::PKey;
+use openssl::rsa::Rsa;
+use openssl::sign::Signer;
+use softhsm_tests::binaries::mastersign;
+use softhsm_tests::process::{attempt, run};
+use softhsm_tests::salt::{Installation, Master, Minion, MinionConfig, Turn, Version};
+use softhsm_tests::search;
+use softhsm_tests::service::{Service, Site};
+use softhsm_tests::token::Token;
+
+#[test]
+fn a_fleet_with_salts_own_signing_moves_without_a_hand_on_a_minion_on_3006() {
+    migrate(Version::V3006);
+}
+
+#[test]
+fn a_fleet_with_salts_own_signing_moves_without_a_hand_on_a_minion_on_3008() {
+    migrate(Version::V3008);
+}
+
+fn migrate(version: Version) {
+    let _turn = Turn::take().unwrap();
+    let signing = Rsa::generate(2048).unwrap();
+    let stock = |id: &str| {
+        let installation = Installation::create(version, id).unwrap();
+        installation.with_signing_key(&signing).unwrap();
+        fs::create_dir(installation.config_dir().join("master.d")).unwrap();
+        installation.start().unwrap()
+    };
+    let mut alpha = stock("alpha");
+    let mut beta = stock("beta");
+    let masters = [alpha.address(), beta.address()].map(|address| address.to_string());
+    let trusted = String::from_utf8(signing.public_key_to_pem().unwrap()).unwrap();
+    let mole = Minion::start(config(version, "mole", &masters, &trusted)).unwrap();
+    mole.log().wait_for(VERIFIED).unwrap();
+    mole.log().wait_for(READY).unwrap();
+    eventually(&alpha, "mole");
+
+    // The key into the token; from here on nobody touches the minion.
+    let (site, service) = take_over(alpha.installation(), &trusted);
+
+    // The first master: the file, the settings, and only then the key goes.
+    serve_the_file(&site, &service, alpha.installation(), "alpha");
+    assert_eq!(
+        fs::read_to_string(signature_of(alpha.installation()).unwrap()).unwrap(),
+        by_the_file(&signing, alpha.installation()),
+        "the token signs what the file signs"
+    );
+    let mark = mole.log().len();
+    alpha.restart().unwrap();
+    let roots = [alpha.installation().config_dir()];
+    let modulus = site.token().public_key().modulus();
+    let report = search::for_private_key(&modulus, &roots).unwrap();
+    assert!(report.found.is_empty(), "{:?}", report.found);
+
+    // In the middle of the move: one master by the token, the other still by its file. The minion
+    // went there while the first one was restarted.
+    expect_sign_in(&mole, mark, &beta);
+    eventually(&beta, "mole");
+
+    // The second master; its restart sends the minion to the one that has no key.
+    serve_the_file(&site, &service, beta.installation(), "beta");
+    assert!(
+        service.stop().unwrap().success(),
+        "from here on nobody needs it"
+    );
+    let mark = mole.log().len();
+    beta.kill();
+    expect_sign_in(&mole, mark, &alpha);
+    eventually(&alpha, "mole");
+    let mark = mole.log().len();
+    beta.restart().unwrap();
+    alpha.kill();
+    expect_sign_in(&mole, mark, &beta);
+    eventually(&beta, "mole");
+    assert_eq!(mole.log().count("signature verification failed!"), 0);
+}
+
+/// Imports the key of a stock master and starts the service with it.
+fn take_over(stock: &Installation, trusted: &str) -> (Site, Service) {
+    let token = Token::with_imported(&stock.pki_dir().join("master_sign.pem")).unwrap();
+    assert_eq!(token.public_key().to_file(), trusted);
+    let site = Site::around(token).unwrap();
+    let admitted = "sessions = 2\nrequire_never_extractable = \"warn\"\n";
+    site.exchange("sessions = 2\n", admitted).unwrap();
+    let service = site.serve().unwrap();
+    service.log().wait_for("ready to sign").unwrap();
+    (site, service)
+}
+
+/// Steps 3 and 4 of a master's move, but for the restart.
+fn serve_the_file(site: &Site, service: &Service, master: &Installation, id: &str) {
+    sign(site, service, master, id);
+    run(&watch(site, service, master, id, &["--once", "--drop-in"])).unwrap();
+    fs::remove_file(master.pki_dir().join("master_sign.pem")).unwrap();
+}
+
+fn expect_sign_in(minion: &Minion, from: usize, master: &Master) {
+    let signed_in = format!(
+        "Received signed and verified master pubkey from master {}",
+        master.address()
+    );
+    minion.log().wait_for_after(from, &signed_in).unwrap();
+}
+
+/// What the signing key itself makes of the master's key.
+fn by_the_file(signing: &Rsa<openssl::pkey::Private>, master: &Installation) -> String {
+    let key = PKey::from_rsa(signing.clone()).unwrap();
+    let mut signer = Signer::new(MessageDigest::sha1(), &key).unwrap();
+    let public = PublicKey::parse(master.public_key().unwrap().as_bytes()).unwrap();
+    let signature = signer
+        .sign_oneshot_to_vec(public.canonical().as_bytes())
+        .unwrap();
+    minion::verify::Signature::new(signature).to_file()
+}
+
+/// Has the master's key accepted and its signature written; Salt is not told.
+fn sign(site: &Site, service: &Service, master: &Installation, id: &str) {
+    site.pki().master(id).unwrap();
+    let once = watch(site, service, master, id, &["--once"]);
+    let (status, _, said) = attempt(&once).unwrap();
+    assert_eq!(status.code(), Some(3), "{said}");
+    let key = PublicKey::parse(master.public_key().unwrap().as_bytes()).unwrap();
+    let admin = site.pki().admin(&format!("admin-of-{id}")).unwrap();
+    run(mastersign()
+        .unwrap()
+        .args(["masters", "-a", id, "--key", &key.hash().to_string()])
+        .args(["--url", &service.url()])
+        .args(admin.operator_options()))
+    .unwrap();
+    run(&once).unwrap();
+    assert!(signature_of(master).is_some());
+}
+
+/// The signature file; Salt 3008 has another name for it until the settings say one.
+fn signature_of(master: &Installation) -> Option<PathBuf> {
+    fs::read_dir(master.pki_dir())
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .find(|path| path.to_string_lossy().ends_with("_pubkey_signature"))
+}
+
+fn watch(
+    site: &Site,
+    service: &Service,
+    master: &Installation,
+    id: &str,
+    options: &[&str],
+) -> Command {
+    let mut command = mastersign().unwrap();
+    command
+        .args(["watch", "--url", &service.url()])
+        .args(site.pki().master_papers(id).options())
+        .arg("--master-sign-pub")
+        .arg(site.token().public_key_file())
+        .arg("--salt-config")
+        .arg(master.config_dir())
+        .args(options);
+    command
+}
+
+fn config<'a>(
+    version: Version,
+    id: &'a str,
+    masters: &'a [String],
+    trusted: &'a str,
+) -> MinionConfig<'a> {
+    MinionConfig {
+        version,
+        id,
+        masters,
+        trusted,
+        algorithm: Algorithm::Sha1,
+        namespace: None,
+        log_level: "debug",
+        alive_interval: "2",
+    }
+}
+
+/// A minion notices a restarted master at its next look, so its answer is asked for again, each
+/// time for as long as the `salt` command waits.
+fn eventually(master: &Master, minion: &str) {
+    let heard = (0..ATTEMPTS).any(|_| master.hears_from(minion).unwrap());
+    assert!(heard, "{minion} does not answer {}", master.address());
+}
+
+const ATTEMPTS: usize = 6;
+const READY: &str = "Minion is ready to receive requests!";
+const VERIFIED: &str = "Successfully verified signature of master public key";
