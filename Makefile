@@ -4,7 +4,7 @@ SHELL := /bin/bash
 SETUP := softhsm-tests/setup
 ARGS  ?=
 
-.PHONY: help run test lint fmt bench fuzz soak doc
+.PHONY: help run test lint fmt bench fuzz vectors soak doc
 .DEFAULT_GOAL := help
 
 help: ## This list
@@ -25,16 +25,22 @@ lint: ## Formatting, clippy and documentation, with no warning left
 fmt: ## Format the code
 	cargo fmt --all
 
-bench: ## Measure on a real token, as ratios against a plain loop (optimised build)
+bench: ## Measure on a real token and beside real Salt, as ratios (optimised build; the silent drop needs root)
 	@$(SETUP)/packages.sh test
+	@$(SETUP)/salt.sh
 	cargo bench --package softhsm-tests --bench '*'
 
 fuzz: ## Feed arbitrary bytes to every parser (SECONDS_EACH=60; needs cargo-fuzz and a nightly toolchain)
 	@$(SETUP)/fuzz.sh
 
-soak: ## The failover and concurrency tests, again and again (ROUNDS=20)
+vectors: ## Record minion/tests/vectors/wire anew from real masters of each Salt (ARGS="3008.5" for one of them)
+	@$(SETUP)/packages.sh test
+	@$(SETUP)/vectors.sh $(ARGS)
+
+soak: ## Every case at every Salt, then the failover and concurrency tests again and again (ROUNDS=20)
 	@$(SETUP)/packages.sh test
 	@$(SETUP)/salt.sh
+	cargo test --package softhsm-tests --test it -- --include-ignored masters::
 	SOFTHSM_TESTS_ROUNDS=$${ROUNDS:-20} cargo test --package softhsm-tests --test it -- \
 		a_thousand_concurrent_first_requests a_minion_moves_to_the_next_master
 

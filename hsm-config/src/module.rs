@@ -1,14 +1,14 @@
 //! Which PKCS#11 module a worker loads, and what it hands to it.
 //!
-//! The module is foreign code in the process that sees the PIN, so its path is absolute and a file
-//! that everybody may overwrite is refused. Vendors take settings, and some of them passwords,
+//! The module is foreign code in the process that sees the PIN, so its path is absolute, and a file
+//! that somebody else could exchange is refused: by writing it, or a directory that leads to it. Vendors take settings, and some of them passwords,
 //! through init arguments and environment variables: their values are never shown.
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::fs;
 use std::io;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 /// A PKCS#11 module.
@@ -55,24 +55,44 @@ impl Module {
         })
     }
 
-    /// Looks at the file, before it is loaded.
+    /// Looks at the file and every directory above it, before it is loaded by the user `me`.
     ///
     /// # Errors
     ///
-    /// Fails if there is no such file, if it is not a regular file, or if everybody may write it.
-    pub fn check_file(&self) -> Result<(), ModuleError> {
+    /// Fails if there is no such file, if it is not a regular file, or if somebody other than root
+    /// and `me` could exchange it.
+    pub fn check_file(&self, me: u32) -> Result<(), ModuleError> {
         let path = || self.path.clone();
-        let metadata = fs::metadata(&self.path).map_err(|source| ModuleError::Unreadable {
+        let unreadable = |source| ModuleError::Unreadable {
             path: path(),
             source,
-        })?;
+        };
+        let metadata = fs::metadata(&self.path).map_err(unreadable)?;
         if !metadata.is_file() {
-            Err(ModuleError::NotFile { path: path() })
-        } else if metadata.permissions().mode() & 0o002 != 0 {
-            Err(ModuleError::WritableByAll { path: path() })
-        } else {
-            Ok(())
+            return Err(ModuleError::NotFile { path: path() });
         }
+        // The name that is used, and where it leads through links: each has directories of its own.
+        let behind = self.path.canonicalize().map_err(unreadable)?;
+        for path in self.path.ancestors().chain(behind.ancestors()) {
+            let metadata = path.metadata().map_err(unreadable)?;
+            let mode = metadata.mode();
+            let owner = metadata.uid();
+            if owner != 0 && owner != me {
+                let path = path.to_owned();
+                return Err(ModuleError::Owner { path, owner });
+            }
+            // Where the sticky bit is set, nobody exchanges what belongs to another user. Root's own
+            // group is root.
+            let is_sticky = metadata.is_dir() && mode & 0o1000 != 0;
+            let others = if metadata.gid() == 0 { 0o002 } else { 0o022 };
+            if mode & others != 0 && !is_sticky {
+                return Err(ModuleError::Writable {
+                    path: path.to_owned(),
+                    mode: mode & 0o7777,
+                });
+            }
+        }
+        Ok(())
     }
 
     /// Finds the path behind a p11-kit `module-name`: the `module:` line of `NAME.module`.
@@ -133,6 +153,18 @@ pub enum ModuleError {
         /// The module's path.
         path: PathBuf,
     },
+    /// Somebody else can put their code into the worker.
+    #[error(
+        "{} belongs to user {owner}, who is neither root nor the user that runs this, and who could \
+         exchange the module that is loaded next to the PIN: `chown root` it",
+        .path.display()
+    )]
+    Owner {
+        /// The module, or a directory above it.
+        path: PathBuf,
+        /// Whose it is.
+        owner: u32,
+    },
     /// A p11-kit name without a module file.
     #[error(
         "no module is registered as {name:?}: there is no usable {name}.module in /etc/pkcs11/modules or \
@@ -159,11 +191,17 @@ pub enum ModuleError {
         /// Its name.
         variable: String,
     },
-    /// Anybody can put their code into the worker.
-    #[error("everybody may write {}: `chmod o-w` it, and find out who did that", .path.display())]
-    WritableByAll {
-        /// The module's path.
+    /// Others can put their code into the worker.
+    #[error(
+        "others may write {} (mode {mode:04o}), and so exchange the module that is loaded next to \
+         the PIN: `chmod go-w` it, and find out who did that",
+        .path.display()
+    )]
+    Writable {
+        /// The module, or a directory above it.
         path: PathBuf,
+        /// Its permissions.
+        mode: u32,
     },
 }
 
@@ -196,6 +234,8 @@ const MODULE_OBJECTS: &[&str] = &[
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
     use super::*;
 
     fn module(path: &Path) -> Module {
@@ -240,25 +280,58 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_everybody_may_write_is_refused() {
+    fn a_file_that_somebody_else_could_exchange_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let inner = folder.path().join("lib");
+        fs::create_dir(&inner).unwrap();
+        let path = inner.join("m.so");
+        let me = folder.path().metadata().unwrap().uid();
+        let check = || module(&path).check_file(me);
+        let mode = |path: &Path, mode| {
+            fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+        };
+        assert!(matches!(check(), Err(ModuleError::Unreadable { .. })));
+        fs::write(&path, "").unwrap();
+        mode(&path, 0o644);
+        mode(&inner, 0o755);
+        check().unwrap();
+
+        mode(&path, 0o646);
+        assert!(matches!(check(), Err(ModuleError::Writable { .. })));
+        mode(&path, 0o644);
+        mode(&inner, 0o757);
+        let refused = check().unwrap_err();
+        assert!(matches!(&refused, ModuleError::Writable { path, .. } if *path == inner));
+        assert!(refused.to_string().contains("0757"), "{refused}");
+        // As in /tmp: what is there cannot be exchanged.
+        mode(&inner, 0o1777);
+        check().unwrap();
+        mode(&inner, 0o755);
+
+        // A link in a safe place to a file in an unsafe one.
+        let link = folder.path().join("link.so");
+        std::os::unix::fs::symlink(&path, &link).unwrap();
+        module(&link).check_file(me).unwrap();
+        mode(&inner, 0o757);
+        assert!(module(&link).check_file(me).is_err());
+
+        mode(&inner, 0o755);
+        let directory = module(&inner).check_file(me);
+        assert!(matches!(directory, Err(ModuleError::NotFile { .. })));
+    }
+
+    #[test]
+    fn a_file_of_somebody_else_is_refused_by_name() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("m.so");
-        assert!(matches!(
-            module(&path).check_file(),
-            Err(ModuleError::Unreadable { .. })
-        ));
         fs::write(&path, "").unwrap();
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
-        module(&path).check_file().unwrap();
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o646)).unwrap();
-        assert!(matches!(
-            module(&path).check_file(),
-            Err(ModuleError::WritableByAll { .. })
-        ));
-        assert!(matches!(
-            module(folder.path()).check_file(),
-            Err(ModuleError::NotFile { .. })
-        ));
+        let me = path.metadata().unwrap().uid();
+        // Seen by another user, the file is somebody else's, unless it is root's.
+        let seen = module(&path).check_file(me.saturating_add(1));
+        match me {
+            0 => seen.unwrap(),
+            me => assert!(matches!(seen, Err(ModuleError::Owner { owner, .. }) if owner == me)),
+        }
     }
 
     #[test]

@@ -15,6 +15,7 @@ mod board;
 mod channel;
 mod clock;
 mod driver;
+mod examine;
 mod feed;
 mod line;
 mod notice;
@@ -35,6 +36,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+pub use examine::{Found, Verdict, examine};
 pub use random::NoRandomness;
 pub use setup::{Handler, Identity, Setup, Stock};
 pub use status::{MasterState, MasterStatus, Status};

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::commands::run;
+use crate::commands::{check, masters, run, verify};
 use crate::config::{self, Config, Overrides};
 use crate::log;
 
@@ -19,8 +19,14 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Say of each master whether it verifies, with this minion's own key; writes nothing
+    Check(check::Arguments),
+    /// Show what the running minion is doing with each master
+    Masters(masters::Arguments),
     /// Sign in to a master, answer its jobs, and find another when it is lost
     Run(run::Arguments),
+    /// Check a signature file offline
+    Verify(verify::Arguments),
 }
 
 impl Cli {
@@ -31,7 +37,10 @@ impl Cli {
     /// Fails if the command could not begin; what it found out is its exit code.
     pub fn run(self) -> anyhow::Result<ExitCode> {
         match self.command {
+            Command::Check(arguments) => check::run(&arguments),
+            Command::Masters(arguments) => masters::run(&arguments),
             Command::Run(arguments) => run::run(&arguments),
+            Command::Verify(arguments) => verify::run(&arguments),
         }
     }
 }
@@ -70,9 +79,9 @@ pub struct LogArguments {
     #[arg(long, value_name = "LEVEL")]
     log_file_level: Option<log::Level>,
 
-    /// Write JSON, an object a line, instead of Salt's lines
-    #[arg(long)]
-    json: bool,
+    /// The form of the lines
+    #[arg(long, value_enum, value_name = "FORMAT")]
+    log_format: Option<log::Style>,
 }
 
 impl From<&LogArguments> for Overrides {
@@ -81,7 +90,7 @@ impl From<&LogArguments> for Overrides {
             log_level: arguments.log_level,
             log_file: arguments.log_file.clone(),
             log_file_level: arguments.log_file_level,
-            log_format: arguments.json.then_some(log::Style::Json),
+            log_format: arguments.log_format,
         }
     }
 }

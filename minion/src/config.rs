@@ -19,6 +19,7 @@ mod path;
 mod pattern;
 mod read;
 mod rules;
+mod yaml;
 
 use std::net::IpAddr;
 use std::num::NonZeroU16;
@@ -28,6 +29,7 @@ use std::time::Duration;
 pub use error::ConfigError;
 pub use file::FileError;
 pub use master::{Master, MasterError, MasterName};
+pub use yaml::Mistake;
 
 use option::Options;
 
@@ -102,6 +104,24 @@ pub struct KeepId {
     pub file: PathBuf,
     /// The id without `append_domain`, which is added at every start.
     pub content: String,
+}
+
+impl KeepId {
+    /// Writes the file.
+    ///
+    /// Salt 3008.5, `salt/config/__init__.py`, `_cache_id`; here no reader sees half of it.
+    ///
+    /// # Errors
+    ///
+    /// Fails if it cannot be written; the minion runs all the same and asks the host again.
+    pub fn write(&self) -> std::io::Result<()> {
+        if let Some(directory) = self.file.parent() {
+            std::fs::create_dir_all(directory)?;
+        }
+        let next = self.file.with_extension("next");
+        std::fs::write(&next, &self.content)?;
+        std::fs::rename(&next, &self.file)
+    }
 }
 
 /// How connections are made.

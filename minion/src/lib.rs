@@ -93,6 +93,9 @@ pub mod cli;
 pub mod commands;
 
 #[cfg(feature = "agent")]
+pub mod terminal;
+
+#[cfg(feature = "agent")]
 pub mod log;
 
 #[cfg(feature = "agent")]

@@ -4,10 +4,14 @@
 //! service and the HSM worker all call it. A second reading of the same format would be a second
 //! chance to disagree about it.
 
+mod examine;
 mod fingerprint;
 mod key;
+#[cfg(test)]
+mod known_answers;
 mod signature;
 
+pub use examine::{Examination, Reason, Verdict, examine};
 pub use fingerprint::{BadFingerprint, Fingerprint};
 pub use key::{KeyError, KeyHash, KeyHashError, PublicKey, clean_key};
 pub use signature::{Algorithm, Rejected, Signature, SignatureError, UnknownAlgorithm};

@@ -5,10 +5,12 @@
 //! handler is one sentence.
 
 mod audit;
+mod entity;
 mod extract;
 pub mod health;
 mod keys;
 mod masters;
+pub mod openapi;
 pub mod problem;
 mod refusal;
 mod signatures;
@@ -40,6 +42,7 @@ pub fn router(service: Arc<Service>) -> Router {
         .route("/v1/signing-keys", get(keys::index))
         .route("/v1/signing-keys/{kid}", get(keys::show))
         .route("/v1/signing-keys/{kid}/public.pem", get(keys::public_pem))
+        .route_layer(from_fn(entity::tagged))
         .fallback(no_such_path)
         .method_not_allowed_fallback(no_such_method)
         .layer(DefaultBodyLimit::max(BODY))

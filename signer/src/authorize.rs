@@ -12,12 +12,13 @@ mod identity;
 mod operators;
 mod permit;
 mod proof;
+mod remembered;
 mod statement;
 #[cfg(test)]
 pub(crate) mod testing;
 
 pub use certificate::CertificateError;
-pub use checked::CheckedStatement;
+pub use checked::{CheckedStatement, Decision};
 pub use identity::{Identity, IdentityError, MasterId, OperatorRole};
 pub use operators::{OperatorsCa, OperatorsCaError};
 pub use permit::{Denied, Permit, authorize, standing};

@@ -36,6 +36,8 @@ enum Command {
     Keys(commands::keys::Arguments),
     /// On a master: fetch its signature and write the file that salt-master serves
     Fetch(commands::fetch::Arguments),
+    /// Print the description of the API for programs, `OpenAPI` 3.1
+    Openapi,
     /// On a master: keep its signature fresh, and tell Salt to serve it
     Watch(commands::watch::Arguments),
     /// On a master: write a request for a signer without a network
@@ -87,6 +89,7 @@ impl Cli {
             Command::Explain(arguments) => commands::explain::run(arguments),
             Command::Keys(arguments) => commands::keys::run(arguments),
             Command::Fetch(arguments) => commands::fetch::run(arguments),
+            Command::Openapi => commands::openapi::run(),
             Command::Watch(arguments) => commands::watch::run(arguments),
             Command::Request(arguments) => commands::request::run(arguments),
             Command::Sign(arguments) => commands::sign::run(&arguments),

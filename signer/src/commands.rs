@@ -13,6 +13,7 @@ pub mod keys;
 pub(crate) mod local;
 pub mod man;
 pub mod masters;
+pub mod openapi;
 pub mod pki;
 pub mod request;
 pub mod serve;

@@ -195,6 +195,10 @@ pub struct Signing {
 pub struct Limits {
     /// Open connections on the API; the next one waits in the kernel.
     pub connections: usize,
+    /// Requests that are answered at once; the next one is turned away.
+    pub requests: usize,
+    /// What one client key may ask each second, and as much again at once.
+    pub requests_per_second: usize,
     /// From accepting a connection to the end of its TLS handshake.
     pub handshake_timeout: Duration,
     /// From the first moment in which a request may come to the end of its header; also closes

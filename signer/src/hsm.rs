@@ -39,6 +39,7 @@ pub mod status;
 mod supervisor;
 pub mod token;
 mod unlock;
+mod verified;
 pub mod worker;
 
 pub use attempt::Attempts;
@@ -47,6 +48,7 @@ pub use pool::Pool;
 pub(crate) use process::INHERITED;
 pub use status::{HsmStatus, State};
 pub use unlock::UnlockError;
+pub use verified::Verified;
 
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -58,6 +58,8 @@ pub mod clock;
 
 pub mod commands;
 
+pub mod confinement;
+
 pub mod memory;
 
 pub mod offline;

@@ -6,6 +6,7 @@
 //! sockets and starts the HSM workers; it does not wait for an HSM, since what is stored is served
 //! without one. [`Server::run`] serves until it is told to stop.
 
+mod admission;
 mod inbox;
 mod listener;
 mod readiness;
@@ -28,6 +29,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use self::admission::Admission;
 use self::listener::{Listener, Stop};
 use self::readiness::Sources;
 use crate::api::{self, health};
@@ -94,6 +96,7 @@ pub fn check(config: &Config, clock: &dyn Clock) -> Result<Checked, ServerError>
                 source,
             })?;
         }
+        hsm.module.check_file(nix::unistd::geteuid().as_raw())?;
     }
     Ok(Checked { tls, operators })
 }
@@ -113,6 +116,7 @@ pub struct Server {
     metrics: Option<PrometheusHandle>,
     inbox: Inbox,
     live: Arc<Live>,
+    admission: Admission,
 }
 
 impl Server {
@@ -138,6 +142,7 @@ impl Server {
             examiner: Examiner::start().map_err(ServerError::Thread)?,
             signing: config.signing.clone(),
         }));
+        let admission = Admission::new(&config.limits);
         let live = Arc::new(Live::new(config.tls.clone(), tls));
         let readiness = Sources::new(pool.clone(), store.clone(), backend, Arc::clone(&live));
         let readiness = Arc::new(readiness);
@@ -150,6 +155,7 @@ impl Server {
                 router: request::layered(
                     api::router(Arc::clone(&service)),
                     config.limits.request_timeout,
+                    admission.clone(),
                 ),
                 limits: config.limits,
             },
@@ -167,6 +173,7 @@ impl Server {
             metrics: options.metrics,
             inbox: Inbox::new(&config.state_dir),
             live,
+            admission,
         })
     }
 
@@ -207,9 +214,7 @@ impl Server {
         let (inbox, store) = (self.inbox, self.store.clone());
         tasks.spawn(inbox::collect(inbox, store, background.clone()));
         tasks.spawn(self.door.run(background.clone()));
-        if let Some(metrics) = self.metrics {
-            tasks.spawn(upkeep(metrics, background));
-        }
+        tasks.spawn(upkeep(self.metrics, self.admission, background));
         tasks.spawn(supervision::report(self.pool.clone(), ops.drain.clone()));
         tasks.close();
         tracing::info!(api = %self.addresses.api, ops = %self.addresses.ops, "serving");
@@ -276,6 +281,9 @@ pub enum ServerError {
     /// The key of the PIN latch.
     #[error(transparent)]
     LatchKey(#[from] LatchKeyError),
+    /// A PKCS#11 module that somebody else could exchange.
+    #[error(transparent)]
+    Module(#[from] hsm_config::ModuleError),
     /// The operators' CA.
     #[error("`tls.operators_ca` cannot be used")]
     OperatorsCa(#[from] OperatorsCaError),
@@ -413,8 +421,12 @@ async fn open_store(
     Ok((backend, store))
 }
 
-/// Makes the state directory for its owner alone, if it is missing.
-pub(crate) fn make_directory(path: &Path) -> Result<(), ServerError> {
+/// Makes the state directory if it is missing, for the owner alone.
+///
+/// # Errors
+///
+/// Fails if it cannot be made, or if others may write to it.
+pub fn make_directory(path: &Path) -> Result<(), ServerError> {
     let failed = |source| ServerError::StateDirectory {
         path: path.to_owned(),
         source,
@@ -435,11 +447,15 @@ pub(crate) fn make_directory(path: &Path) -> Result<(), ServerError> {
     }
 }
 
-/// The recorder keeps every sample of a histogram until somebody asks for it or this is done.
-async fn upkeep(metrics: PrometheusHandle, stop: CancellationToken) {
+/// The recorder keeps every sample of a histogram until somebody asks for it or this is done; of
+/// callers their share is kept.
+async fn upkeep(metrics: Option<PrometheusHandle>, admission: Admission, stop: CancellationToken) {
     let pause = || stop.run_until_cancelled(tokio::time::sleep(UPKEEP));
     while pause().await.is_some() {
-        metrics.run_upkeep();
+        if let Some(metrics) = &metrics {
+            metrics.run_upkeep();
+        }
+        admission.forget();
     }
 }
 

@@ -15,7 +15,7 @@ mod refusals;
 use std::fmt;
 use std::sync::Arc;
 
-use minion::verify::{Algorithm, KeyHash, PublicKey, Signature};
+use minion::verify::{Algorithm, KeyHash, PublicKey};
 use sha2::{Digest, Sha256};
 
 use crate::authorize::{
@@ -25,7 +25,7 @@ use crate::authorize::{
 use crate::cache::{self, Cache};
 use crate::clock::{Clock, Timestamp};
 use crate::config::Signing;
-use crate::hsm;
+use crate::hsm::{self, Verified};
 use crate::key_policy;
 use crate::offline::Checked;
 use crate::store::backend::BoxFuture;
@@ -44,12 +44,12 @@ use refusals::Refusals;
 /// The HSM pool in the service; the trait is there so that this module can be tested without a
 /// token.
 pub trait Signer: fmt::Debug + Send + Sync {
-    /// Signs the key that the permit is for; the signature was verified when it comes back.
+    /// Signs the key that the permit is for; the answer proves that it was verified.
     fn sign(
         &self,
         permit: Permit,
         algorithm: Algorithm,
-    ) -> BoxFuture<'_, Result<Signature, hsm::Error>>;
+    ) -> BoxFuture<'_, Result<Verified, hsm::Error>>;
 
     /// The public half of the key that signs, once an HSM has shown that it holds it.
     fn signing_key(&self) -> Option<Arc<PublicKey>>;

@@ -78,6 +78,14 @@ pub struct Escaped<'a>(pub &'a str);
 
 impl fmt::Display for Escaped<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Nearly always there is nothing to escape, and a request has several such texts.
+        if self
+            .0
+            .bytes()
+            .all(|byte| matches!(byte, b' '..=b'~') && byte != b'\\')
+        {
+            return f.write_str(self.0);
+        }
         for character in self.0.chars() {
             match character {
                 '"' | '\'' => write!(f, "{character}")?,
@@ -121,6 +129,9 @@ mod tests {
             shown,
             "a\\nINFO \\u{1b}[2Jforged\\u{9b}31m \\u{202e}x \"quoted\" é"
         );
+        for (text, shown) in [("/v1/~x \"'", "/v1/~x \"'"), ("a\\nb", "a\\\\nb")] {
+            assert_eq!(Escaped(text).to_string(), shown);
+        }
     }
 
     #[test]

@@ -37,6 +37,11 @@ test)
     need opensc command -v pkcs11-tool
     need openssl command -v openssl
     need python3-venv python3 -c 'import venv, ensurepip'
+    # For the networks that the tests of root make; nobody else runs those.
+    if ((EUID == 0)); then
+        need iproute2 command -v ip
+        need nftables command -v nft
+    fi
     ;;
 *)
     say "unknown goal '$goal': run or test"

@@ -11,9 +11,10 @@ results="$(mktemp)"
 trap 'rm -f "$results"' EXIT
 
 # Built first, so that no test waits for the compiler: the suite asks cargo for these again and finds them made.
-cargo build --package signer --bins --package fault-module
+cargo build --package signer --package minion --bins --package fault-module
 
-# Some cases run a command as root that becomes another user, which nobody but root can try.
+# Some cases run a command as root that becomes another user, or drop packets in a network of their own, which nobody but
+# root can try.
 skipped=()
 [ "$(id -u)" = 0 ] || skipped=(-- --skip as_root::)
 

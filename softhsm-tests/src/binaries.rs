@@ -16,6 +16,8 @@ use serde::Deserialize;
 pub struct Binaries {
     /// The service and its command line.
     pub mastersign: PathBuf,
+    /// Our minion.
+    pub mastersign_minion: PathBuf,
     /// The PKCS#11 module that forwards and counts.
     pub fault_module: PathBuf,
 }
@@ -39,7 +41,8 @@ impl Binaries {
         let output = Command::new(cargo)
             .current_dir(env!("CARGO_MANIFEST_DIR"))
             .args(["build", "--quiet", "--message-format=json", "--bins"])
-            .args(["--package=signer", "--package=fault-module", "--lib"])
+            .args(["--package=signer", "--package=minion"])
+            .args(["--package=fault-module", "--lib"])
             .arg(format!("--profile={PROFILE}"))
             .output()
             .context("failed to run cargo build")?;
@@ -63,6 +66,7 @@ impl Binaries {
         };
         Ok(Self {
             mastersign: find("bin", "mastersign")?,
+            mastersign_minion: find("bin", "mastersign-minion")?,
             fault_module: find("cdylib", "fault_module")?,
         })
     }
@@ -78,6 +82,17 @@ pub fn mastersign() -> Result<Command> {
     for variable in ["MASTERSIGN_CONFIG", "MASTERSIGN_LOG"] {
         command.env_remove(variable);
     }
+    command.env("NO_COLOR", "1");
+    Ok(command)
+}
+
+/// `mastersign-minion`, with the arguments to come.
+///
+/// # Errors
+///
+/// Fails if it can't be built.
+pub fn mastersign_minion() -> Result<Command> {
+    let mut command = Command::new(&Binaries::get()?.mastersign_minion);
     command.env("NO_COLOR", "1");
     Ok(command)
 }

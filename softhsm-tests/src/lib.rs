@@ -7,10 +7,11 @@
 //! - [`token`]: a PKCS#11 token of its own for each test; [`counts`]: what reached it
 //! - [`pki`]: certificates; [`people`]: who shows them
 //! - [`service`]: the signing service; [`pool`]: its HSM workers alone
-//! - [`salt`]: real masters and minions, of three Salt versions
+//! - [`salt`]: real masters and minions, of three Salt versions, and our minion beside them;
+//!   [`namespace`]: a network in which packets get lost
 //! - [`search`]: is there a private key in what was written?
 //! - [`process`]: child processes that cannot outlive the test, and their output as events
-//! - [`binaries`]: the programs under test
+//! - [`binaries`]: the programs under test; [`measure`]: what a benchmark counts with
 //!
 //! `make test` runs everything. One test, for example:
 //!
@@ -27,6 +28,8 @@
 
 pub mod binaries;
 pub mod counts;
+pub mod measure;
+pub mod namespace;
 pub mod people;
 pub mod pki;
 pub mod pool;

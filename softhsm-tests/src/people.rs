@@ -27,7 +27,15 @@ impl Master {
     ///
     /// Fails if the papers are not a master's.
     pub fn new(papers: &Papers) -> Result<Self> {
-        let key = PKey::from_rsa(Rsa::generate(2048)?)?;
+        Self::with_key(papers, PKey::from_rsa(Rsa::generate(2048)?)?)
+    }
+
+    /// A master with this key.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the papers are not a master's.
+    pub fn with_key(papers: &Papers, key: PKey<Private>) -> Result<Self> {
         let public = PublicKey::parse(&key.public_key_to_pem()?)?;
         let credentials = papers.read()?;
         master_id(&credentials)?;

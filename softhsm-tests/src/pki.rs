@@ -99,6 +99,20 @@ impl Pki {
         )
     }
 
+    /// A certificate for an operator who may read the audit log.
+    ///
+    /// # Errors
+    ///
+    /// Fails if a file can't be written.
+    pub fn auditor(&self, name: &str) -> Result<Papers> {
+        let identity = Identity::Operator {
+            role: OperatorRole::Auditor,
+            name: name.to_owned(),
+        };
+        let profile = Profile::Client(identity);
+        self.issue(&self.operators, &profile, &format!("auditor-{name}"))
+    }
+
     /// What somebody can make who has stolen the masters' CA, the one that is kept online: a
     /// certificate that says it is an admin's. Our own code refuses to issue it.
     ///

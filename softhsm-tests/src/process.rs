@@ -7,14 +7,16 @@
 //! after it was reaped; the group's id can't, because the guard is reaped last.
 
 use std::fmt;
+use std::fs;
 use std::io::{BufRead, BufReader, Read};
 use std::os::unix::process::CommandExt;
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::path::Path;
+use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
 
@@ -36,6 +38,21 @@ impl Process {
     ///
     /// Fails if the program cannot be started.
     pub fn start(command: &mut Command) -> Result<Self> {
+        Self::spawn(command.stdin(Stdio::null()))
+    }
+
+    /// The same, and gives what writes to the program's standard input.
+    ///
+    /// # Errors
+    ///
+    /// As [`Process::start`].
+    pub fn interactive(command: &mut Command) -> Result<(Self, ChildStdin)> {
+        let mut process = Self::spawn(command.stdin(Stdio::piped()))?;
+        let input = process.child.stdin.take().context("no standard input")?;
+        Ok((process, input))
+    }
+
+    fn spawn(command: &mut Command) -> Result<Self> {
         let mut guard = Command::new("/bin/sh")
             .args(["-c", "cat >/dev/null; kill -KILL 0"])
             .stdin(Stdio::piped())
@@ -46,7 +63,6 @@ impl Process {
             .context("failed to start the guard of a process group")?;
         let started = pid(&guard).and_then(|group| {
             command
-                .stdin(Stdio::null())
                 .stdout(Stdio::piped())
                 .stderr(Stdio::piped())
                 .process_group(group.as_raw())
@@ -87,6 +103,94 @@ impl Process {
         kill(pid(&self.child)?, Signal::SIGTERM).context("failed to send SIGTERM")
     }
 
+    /// Stops the program and everything that it started, as a hang does: nothing is closed, nothing
+    /// is answered. The guard goes on watching.
+    ///
+    /// # Errors
+    ///
+    /// Fails if one of them is not stopped in the end.
+    pub fn stop(&self) -> Result<()> {
+        self.signal_all(Signal::SIGSTOP, |state| state == 'T')
+    }
+
+    /// Lets all of them go on.
+    ///
+    /// # Errors
+    ///
+    /// Fails if one of them is still stopped in the end.
+    pub fn resume(&self) -> Result<()> {
+        self.signal_all(Signal::SIGCONT, |state| state != 'T')
+    }
+
+    /// The ids of the program and everything that it started and that still runs.
+    ///
+    /// # Errors
+    ///
+    /// Fails if `/proc` can't be read.
+    pub fn ids(&self) -> Result<Vec<i32>> {
+        let members = self.members()?;
+        Ok(members.into_iter().map(|(id, _)| id.as_raw()).collect())
+    }
+
+    /// Whether none of them is left.
+    ///
+    /// # Errors
+    ///
+    /// Fails if `/proc` can't be read.
+    pub fn is_gone(&self) -> Result<bool> {
+        Ok(self.members()?.is_empty())
+    }
+
+    fn signal_all(&self, signal: Signal, reached: impl Fn(char) -> bool) -> Result<()> {
+        let end = Instant::now() + PATIENCE;
+        // A process that forks while it is stopped leaves a child that is not: again until all are.
+        loop {
+            let members = self.members()?;
+            ensure!(!members.is_empty(), "there is no process left to {signal}");
+            if members.iter().all(|(_, state)| reached(*state)) {
+                return Ok(());
+            }
+            for (member, _) in &members {
+                // Fails for one that has just ended, which the next look will not find.
+                let _ = kill(*member, signal);
+            }
+            ensure!(
+                Instant::now() < end,
+                "{signal} has not reached all of {members:?}"
+            );
+            thread::yield_now();
+        }
+    }
+
+    /// The processes of the group, without the guard, and the state of each.
+    fn members(&self) -> Result<Vec<(Pid, char)>> {
+        let (group, mut members) = (self.guard.id(), Vec::new());
+        for entry in fs::read_dir("/proc")? {
+            let entry = entry?;
+            let name = entry.file_name();
+            let Some(Ok(id)) = name.to_str().map(str::parse::<u32>) else {
+                continue;
+            };
+            // What has ended since the directory was read is nobody's.
+            let Ok(stat) = fs::read_to_string(entry.path().join("stat")) else {
+                continue;
+            };
+            // proc(5): the name is in parentheses, and may have some itself.
+            let fields = stat.rsplit_once(')').map(|(_, rest)| rest);
+            let mut fields = fields.unwrap_or_default().split_whitespace();
+            let state = fields.next().and_then(|state| state.chars().next());
+            let (parent, leader) = (fields.next(), fields.next());
+            let is_guards = id == group || parent == Some(&group.to_string());
+            let state = state.context("a process has no state")?;
+            // A zombie does nothing any more and can't be signalled.
+            let is_alive = !matches!(state, 'Z' | 'X');
+            if leader == Some(&group.to_string()) && is_alive && !is_guards {
+                members.push((Pid::from_raw(i32::try_from(id)?), state));
+            }
+        }
+        Ok(members)
+    }
+
     /// Waits for the program's own end.
     ///
     /// # Errors
@@ -104,6 +208,11 @@ impl Process {
         end_group(&mut self.guard);
         // The group is dead; this only takes the exit status, so that no zombie is left.
         let _ = self.child.wait();
+        // Its grandchildren are somebody else's to wait for, and take a moment to die.
+        let end = Instant::now() + PATIENCE;
+        while matches!(self.is_gone(), Ok(false)) && Instant::now() < end {
+            thread::yield_now();
+        }
     }
 }
 
@@ -250,6 +359,33 @@ impl fmt::Debug for Log {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Log({} lines)", self.len())
     }
+}
+
+/// Removes a directory when this process has ended, however it ended; for what lives as long as
+/// the whole test binary.
+///
+/// # Errors
+///
+/// Fails if no shell can be started.
+pub fn remove_at_end(directory: &Path) -> Result<()> {
+    // Others are being killed at the same moment and may still write.
+    let mut reaper = Command::new("/bin/sh")
+        .args([
+            "-c",
+            "cat >/dev/null; until rm -rf -- \"$0\" 2>/dev/null; do sleep 0.1; done",
+        ])
+        .arg(directory)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .process_group(0)
+        .spawn()
+        .context("failed to start what cleans up")?;
+    // Held open until we end.
+    static HELD: Mutex<Vec<ChildStdin>> = Mutex::new(Vec::new());
+    let mut held = HELD.lock().unwrap_or_else(PoisonError::into_inner);
+    held.extend(reaper.stdin.take());
+    Ok(())
 }
 
 /// Runs a program to its end, at most for [`PATIENCE`], and gives its standard output.

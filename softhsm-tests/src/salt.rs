@@ -5,12 +5,20 @@
 //! minion tells a living master from a dead one by address and port, so two masters must differ in
 //! the address, as they do in production.
 
+mod console;
 mod master;
 mod minion;
+mod ours;
+mod signatory;
+mod stage;
 mod version;
 
-pub use master::{Installation, Master};
+pub use console::{Console, Job};
+pub use master::{Installation, Master, MasterConfig, Signing};
 pub use minion::{Minion, MinionConfig};
+pub use ours::{Ours, OursConfig, RunningOurs};
+pub use signatory::{Signatory, sign_as_stranger, write_signature};
+pub use stage::{Borrowed, Restless, Stage, Trio};
 pub use version::Version;
 
 use std::fs::File;

@@ -71,6 +71,8 @@ impl Site {
              id = \"{store}\"\n\
              [limits]\n\
              connections = 2000\n\
+             requests = 4096\n\
+             requests_per_second = 65536\n\
              {hsm}",
             masters = site.pki.authority(Scope::Masters),
             operators = site.pki.authority(Scope::Operators),
@@ -146,6 +148,30 @@ impl Site {
     pub fn exchange_pin(&self, source: &str) -> Result<()> {
         let line = format!("pin = {{ file = {:?} }}\n", self.token.pin_file());
         self.exchange(&line, source)
+    }
+
+    /// Changes the configuration: `change` gets its text.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the configuration can't be read or written, or if nothing was changed.
+    pub fn configure(&self, change: impl FnOnce(&str) -> String) -> Result<()> {
+        let before = fs::read_to_string(self.config())?;
+        let after = change(&before);
+        anyhow::ensure!(before != after, "nothing changed in {before}");
+        Ok(fs::write(self.config(), after)?)
+    }
+
+    /// Takes its HSM from the service: for tests of what it does without one.
+    ///
+    /// # Errors
+    ///
+    /// As [`Site::configure`].
+    pub fn without_hsm(&self) -> Result<()> {
+        self.configure(|text| match text.find("[[hsm]]") {
+            Some(at) => text.split_at(at).0.to_owned(),
+            None => text.to_owned(),
+        })
     }
 
     /// Starts the service and waits until it listens; its HSM may still be starting.
@@ -253,22 +279,39 @@ impl Service {
         Ok((status, body.to_owned()))
     }
 
+    /// Its process.
+    #[must_use]
+    pub fn id(&self) -> u32 {
+        self.process.id()
+    }
+
+    /// The processes that hold a token for it.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the service is gone.
+    pub fn workers(&self) -> Result<Vec<u32>> {
+        let mut found = Vec::new();
+        for task in fs::read_dir(format!("/proc/{}/task", self.id()))? {
+            let children = fs::read_to_string(task?.path().join("children"))?;
+            for child in children.split_whitespace() {
+                found.push(child.parse()?);
+            }
+        }
+        Ok(found)
+    }
+
     /// Kills the worker process that holds the token, as a crash of the module would.
     ///
     /// # Errors
     ///
     /// Fails if there is none.
     pub fn kill_worker(&self) -> Result<()> {
-        let service = self.process.id();
-        let mut killed = false;
-        for task in fs::read_dir(format!("/proc/{service}/task"))? {
-            let children = fs::read_to_string(task?.path().join("children"))?;
-            for child in children.split_whitespace() {
-                kill(Pid::from_raw(child.parse()?), Signal::SIGKILL)?;
-                killed = true;
-            }
+        let workers = self.workers()?;
+        for worker in &workers {
+            kill(Pid::from_raw(i32::try_from(*worker)?), Signal::SIGKILL)?;
         }
-        anyhow::ensure!(killed, "the service has no worker process");
+        anyhow::ensure!(!workers.is_empty(), "the service has no worker process");
         Ok(())
     }
 

@@ -17,12 +17,14 @@
 mod capture;
 pub mod mutate;
 
+pub mod config;
 pub mod conversation;
 pub mod failover;
 pub mod job;
 pub mod key;
 pub mod msgpack;
 pub mod sealed;
+pub mod service;
 pub mod target;
 pub mod zmtp;
 
@@ -40,6 +42,11 @@ pub struct Target {
 /// All of them.
 pub const TARGETS: &[Target] = &[
     Target {
+        name: "audit_record",
+        run: service::audit_record,
+        seeds: service::audit_record_seeds,
+    },
+    Target {
         name: "auth_reply",
         run: conversation::auth_reply,
         seeds: conversation::auth_reply_seeds,
@@ -48,6 +55,21 @@ pub const TARGETS: &[Target] = &[
         name: "auth_signed_load",
         run: conversation::auth_signed_load,
         seeds: conversation::auth_signed_load_seeds,
+    },
+    Target {
+        name: "certificate_request",
+        run: service::certificate_request,
+        seeds: service::certificate_request_seeds,
+    },
+    Target {
+        name: "client_certificate",
+        run: service::client_certificate,
+        seeds: service::client_certificate_seeds,
+    },
+    Target {
+        name: "config",
+        run: config::run,
+        seeds: config::seeds,
     },
     Target {
         name: "crypticle",
@@ -65,6 +87,11 @@ pub const TARGETS: &[Target] = &[
         seeds: failover::seeds,
     },
     Target {
+        name: "hsm_uri",
+        run: service::hsm_uri,
+        seeds: service::hsm_uri_seeds,
+    },
+    Target {
         name: "job",
         run: job::run,
         seeds: job::seeds,
@@ -73,6 +100,11 @@ pub const TARGETS: &[Target] = &[
         name: "msgpack",
         run: msgpack::run,
         seeds: msgpack::seeds,
+    },
+    Target {
+        name: "public_key",
+        run: key::public_key,
+        seeds: key::public_key_seeds,
     },
     Target {
         name: "publication",
@@ -85,11 +117,6 @@ pub const TARGETS: &[Target] = &[
         seeds: conversation::publication_signed_load_seeds,
     },
     Target {
-        name: "public_key",
-        run: key::public_key,
-        seeds: key::public_key_seeds,
-    },
-    Target {
         name: "request_reply",
         run: conversation::request_reply,
         seeds: conversation::request_reply_seeds,
@@ -100,9 +127,24 @@ pub const TARGETS: &[Target] = &[
         seeds: key::signature_file_seeds,
     },
     Target {
+        name: "spelling",
+        run: service::spelling,
+        seeds: service::spelling_seeds,
+    },
+    Target {
+        name: "statement",
+        run: service::statement,
+        seeds: service::statement_seeds,
+    },
+    Target {
         name: "target",
         run: target::run,
         seeds: target::seeds,
+    },
+    Target {
+        name: "worker_frames",
+        run: service::worker_frames,
+        seeds: service::worker_frames_seeds,
     },
     Target {
         name: "zmtp",

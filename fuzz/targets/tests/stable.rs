@@ -26,19 +26,27 @@ macro_rules! targets {
 }
 
 targets!(
+    audit_record,
     auth_reply,
     auth_signed_load,
+    certificate_request,
+    client_certificate,
+    config,
     crypticle,
     crypticle_plaintext,
     failover,
+    hsm_uri,
     job,
     msgpack,
+    public_key,
     publication,
     publication_signed_load,
-    public_key,
     request_reply,
     signature_file,
+    spelling,
+    statement,
     target,
+    worker_frames,
     zmtp,
     zmtp_traffic,
 );

@@ -28,6 +28,7 @@ pub(super) struct Channel {
     /// Where its publications come from.
     pub(super) publisher: SocketAddr,
     requests: Requests,
+    options: Connect,
     asks: mpsc::Sender<Ask>,
     questions: mpsc::Sender<Question>,
 }
@@ -52,7 +53,7 @@ impl Channel {
         let (questions, questioned) = mpsc::channel(QUESTIONS);
         let line = Line {
             attempt: parts.attempt,
-            options: parts.options,
+            options: parts.options.clone(),
             request: Some(parts.request),
             asks: asked,
             questions: questioned,
@@ -66,6 +67,7 @@ impl Channel {
             key: parts.key,
             publisher: parts.publisher,
             requests: parts.requests,
+            options: parts.options,
             asks,
             questions,
         })
@@ -94,6 +96,25 @@ impl Channel {
             .await
             .map_err(|_| CallError::Late(within))??;
         Ok(self.requests.open(&reply, nonce)?)
+    }
+
+    /// Makes a request for the sake of what the master does with it; of the reply only a refusal
+    /// counts. It has a connection of its own, for it may take a master long.
+    pub(super) async fn tell(&self, command: &Command, within: Duration) -> Result<(), CallError> {
+        let nonce = nonce()?;
+        let body = self.requests.seal(command, &nonce, unix_seconds(), iv()?)?;
+        let exchange = async {
+            let request = Request::connect(&self.options).await?;
+            request.exchange(&body, within).await
+        };
+        let reply = timeout(within, exchange)
+            .await
+            .map_err(|_| CallError::Late(within))?;
+        let (reply, _) = reply.map_err(CallError::Transport)?;
+        match self.requests.open(&reply, nonce) {
+            Err(error @ ReplyError::BadLoad) => Err(error.into()),
+            Ok(_) | Err(_) => Ok(()),
+        }
     }
 
     /// Asks whether a worker lives; the answer is a notice. A question that finds no room is not

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
@@ -22,6 +22,7 @@ use super::clock::{Monotonic, after};
 use super::notice::{Half, NOTICES, Notice};
 use super::outcome::Failed;
 use super::session::{Beginning, Session};
+use super::setup::Setup;
 use super::speak::Line;
 use super::work::Work;
 use crate::failover::{
@@ -48,6 +49,8 @@ pub(super) struct Driver {
     /// Attempts that succeeded, until the machine has said what is to become of them.
     signed_in: BTreeMap<AttemptId, (Position, SignedIn)>,
     session: Option<Session>,
+    /// When the revoked keys are read anew.
+    recheck: Interval,
     /// The probe that is out, and what has answered.
     probe: Option<(ProbeId, Vec<Half>)>,
     grains: Arc<Value>,
@@ -79,6 +82,7 @@ impl Driver {
             attempts: BTreeMap::new(),
             signed_in: BTreeMap::new(),
             session: None,
+            recheck: recheck(&shared.setup),
             probe: None,
             grains: Arc::clone(&shared.setup.grains),
             seen: Seen::default(),
@@ -105,6 +109,7 @@ impl Driver {
                 () = stop.cancelled() => break,
                 Some(notice) = self.notices.recv() => self.take(notice),
                 Some(_) = self.jobs.join_next() => {}
+                _ = self.recheck.tick() => self.leave_if_revoked(),
                 () = until(self.wake) => self.events.push_back(Event::Woke),
             }
             while let Some(event) = self.events.pop_front() {
@@ -154,6 +159,27 @@ impl Driver {
                 channel,
                 publication,
             } => self.published(channel, *publication),
+        }
+    }
+
+    /// A key that was revoked after its sign-in.
+    fn leave_if_revoked(&mut self) {
+        let Some(session) = &self.session else {
+            return;
+        };
+        match self.shared.setup.store.revoked() {
+            Ok(revoked) if revoked.contains(&session.channel.key.hash()) => {
+                let name = self.shared.name(session.channel.master);
+                let text = format!("The Salt Master server's public key is revoked ({name})");
+                Line::new(Level::Critical, text).say();
+                let attempt = session.attempt();
+                self.events.push_back(Event::Disconnected { attempt });
+            }
+            Ok(_) => {}
+            Err(error) => tracing::error!(
+                target: "minion::agent",
+                "it is not known which keys are revoked, so the session goes on: {error}"
+            ),
         }
     }
 
@@ -346,10 +372,12 @@ impl Driver {
             return;
         };
         let before = self.session.take();
+        self.grains = self.shared.grains_at(master);
         let beginning = Beginning {
             attempt,
             master,
             signed_in,
+            grains: Arc::clone(&self.grains),
         };
         self.probe = None;
         self.session = Session::begin(&self.shared.setup, beginning, before, &self.sender);
@@ -358,9 +386,14 @@ impl Driver {
             self.events.push_back(Event::Disconnected { attempt });
         }
         self.sessions.send_replace(channel);
-        self.grains = self.shared.grains_at(master);
         self.board.connected(master, reason);
     }
+}
+
+fn recheck(setup: &Setup) -> Interval {
+    let mut ticks = interval(setup.revocation_interval.max(Duration::from_millis(1)));
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    ticks
 }
 
 async fn until(moment: Option<Instant>) {

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 
 use super::channel::Channel;
 use super::notice::{Half, Notice};
@@ -58,6 +59,8 @@ pub(super) struct Feed {
     publications: Publications,
     /// Publications under a key that we do not have yet.
     sealed: VecDeque<Vec<u8>>,
+    /// How many were refused since one was last warned of, and when that was.
+    refused: (u64, Option<Instant>),
     orders: mpsc::Receiver<Order>,
     notices: mpsc::Sender<Notice>,
 }
@@ -77,6 +80,7 @@ impl Feed {
             setup,
             subscription,
             sealed: VecDeque::new(),
+            refused: (0, None),
             orders,
             notices,
         };
@@ -175,8 +179,27 @@ impl Feed {
                 let attempt = self.channel.attempt;
                 let _ = self.notices.send(Notice::KeysRefused { attempt }).await;
             }
-            Err(error) => tracing::warn!(target: "minion::agent", "{}", chain(&error)),
+            Err(error) => self.refused(&error),
         }
+    }
+}
+
+impl Feed {
+    /// Whoever sits on the path to a master can send any number of these, and must not fill a disk
+    /// with warnings.
+    fn refused(&mut self, error: &PublicationError) {
+        let (count, warned) = self.refused;
+        if warned.is_some_and(|at| at.elapsed() < WARNED) {
+            self.refused = (count.saturating_add(1), warned);
+            tracing::trace!(target: "minion::agent", "{}", chain(error));
+            return;
+        }
+        let more = match count {
+            0 => String::new(),
+            _ => format!(" ({count} more were refused before it)"),
+        };
+        tracing::warn!(target: "minion::agent", "{}{more}", chain(error));
+        self.refused = (0, Some(Instant::now()));
     }
 }
 
@@ -192,6 +215,9 @@ impl Drop for Feed {
         }
     }
 }
+
+/// One warning about refused publications within this.
+const WARNED: Duration = Duration::from_secs(10);
 
 /// A probe and a renewal at most are under way.
 const ORDERS: usize = 4;

@@ -42,6 +42,8 @@ pub(super) struct Beginning {
     pub(super) attempt: AttemptId,
     pub(super) master: Position,
     pub(super) signed_in: SignedIn,
+    /// What the master is told about the host.
+    pub(super) grains: Arc<Value>,
 }
 
 impl Session {
@@ -59,6 +61,7 @@ impl Session {
             attempt,
             master,
             signed_in,
+            grains,
         } = beginning;
         let channel = Channel::open(Parts {
             attempt,
@@ -98,6 +101,7 @@ impl Session {
             setup: Arc::clone(setup),
             channel: Arc::clone(&channel),
             notices: notices.clone(),
+            grains,
         };
         Some(Self {
             channel,
@@ -128,6 +132,7 @@ impl Session {
 struct Greeting {
     setup: Arc<Setup>,
     channel: Arc<Channel>,
+    grains: Arc<Value>,
     notices: mpsc::Sender<Notice>,
 }
 
@@ -142,6 +147,9 @@ impl Greeting {
             }
             self.fire(&format!("salt/minion/{id}/start"), &data).await;
             Line::new(Level::Info, "Minion is ready to receive requests!").say();
+            if self.setup.tell_grains {
+                self.tell_grains().await;
+            }
         }
         let Some(every) = self.setup.ping_interval.filter(|every| !every.is_zero()) else {
             return;
@@ -152,6 +160,21 @@ impl Greeting {
             ticks.tick().await;
             // Salt 3008.5, salt/minion.py, Minion.tune_in, ping_master.
             self.fire("minion_ping", "ping").await;
+        }
+    }
+
+    async fn tell_grains(&self) {
+        let command = Command::Pillar {
+            grains: Value::clone(&self.grains),
+        };
+        let within = self.setup.returns.request_timeout;
+        if let Err(error) = self.channel.tell(&command, within).await {
+            tracing::warn!(
+                target: "minion::agent",
+                "the grains did not reach the master, so salt -G may not find this minion: {}",
+                chain(&error)
+            );
+            self.tell_if_stale(&error).await;
         }
     }
 

@@ -45,8 +45,14 @@ pub struct Setup {
     pub publications: Algorithm,
     /// Whether the start is told under its old name too (`enable_legacy_startup_events`).
     pub legacy_start_event: bool,
+    /// Whether each master is told the grains, so that `salt -G` finds this minion. It is done by
+    /// asking for the pillar, which costs the master what it costs for a stock minion.
+    pub tell_grains: bool,
     /// How often an event says that the minion is alive (`ping_interval`).
     pub ping_interval: Option<Duration>,
+    /// How often the revoked keys are read anew while a session lasts. A master whose key is
+    /// revoked is left within this, not at its next sign-in.
+    pub revocation_interval: Duration,
     /// What targets and jobs see of the host.
     pub grains: Arc<Value>,
     /// What runs the jobs.
@@ -74,7 +80,9 @@ impl Setup {
             returns: Returns::default(),
             publications: Algorithm::Sha1,
             legacy_start_event: true,
+            tell_grains: false,
             ping_interval: None,
+            revocation_interval: REVOCATION_INTERVAL,
             grains: Arc::new(Value::Map(Vec::new())),
             handler: Arc::new(Stock),
         }
@@ -168,3 +176,6 @@ const RHYTHM: Rhythm = Rhythm {
     interval: Duration::from_secs(15),
     patience: Duration::from_secs(15),
 };
+
+/// An operator who revokes a key wants it gone while he watches; the list is a small local file.
+const REVOCATION_INTERVAL: Duration = Duration::from_secs(10);

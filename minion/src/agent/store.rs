@@ -24,11 +24,12 @@ pub trait Store: fmt::Debug + Send + Sync {
     /// A sign-in without them fails, and says so; none at all is an error too.
     fn signing_keys(&self) -> io::Result<Vec<SigningKey>>;
 
-    /// The hashes of masters' keys that are no longer to be trusted.
+    /// The hashes of masters' keys that are no longer to be trusted. It is also asked while a
+    /// session lasts.
     ///
     /// # Errors
     ///
-    /// A sign-in fails if it is not known what was revoked.
+    /// A sign-in fails if it is not known what was revoked; a session goes on, and says so.
     fn revoked(&self) -> io::Result<BTreeSet<KeyHash>>;
 
     /// The key that this master proved last.
@@ -74,12 +75,12 @@ pub struct SigningKey {
 #[derive(Debug, Default)]
 pub struct Memory {
     signing_keys: Vec<SigningKey>,
-    revoked: BTreeSet<KeyHash>,
     state: Mutex<State>,
 }
 
 #[derive(Debug, Default)]
 struct State {
+    revoked: BTreeSet<KeyHash>,
     pinned: BTreeMap<MasterName, PublicKey>,
     serials: BTreeMap<(KeyHash, String), u64>,
 }
@@ -96,9 +97,14 @@ impl Memory {
 
     /// The same, without these masters' keys.
     #[must_use]
-    pub fn without(mut self, revoked: BTreeSet<KeyHash>) -> Self {
-        self.revoked = revoked;
+    pub fn without(self, revoked: BTreeSet<KeyHash>) -> Self {
+        self.with(|state| state.revoked = revoked);
         self
+    }
+
+    /// Trusts this master's key no longer.
+    pub fn revoke(&self, key: KeyHash) {
+        self.with(|state| state.revoked.insert(key));
     }
 
     fn with<T>(&self, act: impl FnOnce(&mut State) -> T) -> T {
@@ -112,7 +118,7 @@ impl Store for Memory {
     }
 
     fn revoked(&self) -> io::Result<BTreeSet<KeyHash>> {
-        Ok(self.revoked.clone())
+        Ok(self.with(|state| state.revoked.clone()))
     }
 
     fn pinned(&self, master: &MasterName) -> io::Result<Option<PublicKey>> {

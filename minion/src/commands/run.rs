@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::agent::{Agent, Ended, Identity, Setup, Status};
 use crate::cli::{ConfigArgument, LogArguments};
-use crate::config::{Config, Overrides};
+use crate::config::{Config, KeepId, Overrides};
 use crate::wire::msgpack::Value;
 use crate::{grains, log, pki};
 
@@ -43,6 +43,9 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let config = arguments.config.load(&Overrides::from(&arguments.log))?;
     account::prepare(&config)?;
     log::start(&config.log)?;
+    if let Some(Err(error)) = config.keep_id.as_ref().map(KeepId::write) {
+        tracing::warn!(target: "minion::config", "Could not cache minion ID: {error}");
+    }
     account::enter(&config)?;
     tell(&config);
     let setup = setup(&config)?;
@@ -89,6 +92,7 @@ fn setup(config: &Config) -> anyhow::Result<Setup> {
         returns: config.returns,
         publications: config.publish_signing_algorithm,
         legacy_start_event: config.start_events,
+        tell_grains: true,
         ping_interval: config.ping_interval,
         grains: Arc::new(grains),
         ..Setup::new(

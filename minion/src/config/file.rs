@@ -11,7 +11,8 @@ use std::path::{Path, PathBuf};
 
 use nix::fcntl::OFlag;
 use serde_json::{Map, Value};
-use serde_saphyr::{DuplicateKeyPolicy, options};
+
+use super::yaml::{self, Mistake, python_str};
 
 /// Why a file is not used.
 #[derive(Debug, thiserror::Error)]
@@ -45,15 +46,13 @@ pub enum FileError {
     #[error("{} is too large, or it includes too many files", .0.display())]
     TooMuch(PathBuf),
     /// Not YAML.
-    #[error(
-        "{} is not YAML as Salt reads it (line {line}); an option that stands there twice is an error for Salt as well",
-        path.display()
-    )]
+    #[error("{} is not YAML as Salt reads it", path.display())]
     Yaml {
         /// The file.
         path: PathBuf,
-        /// Where, or 0 if that is not known.
-        line: u64,
+        /// What and where; the text is not quoted, for it may be one that only root can read.
+        #[source]
+        source: Mistake,
     },
 }
 
@@ -100,37 +99,21 @@ pub(super) fn parse(path: &Path, text: &str) -> Result<Map<String, Value>, FileE
 }
 
 /// Parses a file that holds a mapping.
-///
-/// Salt 3008.5, `salt/utils/yamlloader.py`: a key that is there twice is refused, and `0750` is 750.
 pub(super) fn mapping(path: &Path, text: &str) -> Result<Map<String, Value>, FileError> {
-    let rules = options! { duplicate_keys: DuplicateKeyPolicy::Error };
-    let document: Option<Value> = serde_saphyr::from_str_with_options(text, rules).map_err(
-        // The error quotes the file, which may be one that only root can read.
-        |error| FileError::Yaml {
-            path: path.to_owned(),
-            line: error.location().map_or(0, |location| location.line()),
-        },
-    )?;
+    let document = yaml::load(text).map_err(|source| FileError::Yaml {
+        path: path.to_owned(),
+        source,
+    })?;
     match document {
-        Some(Value::Object(options)) => Ok(options),
+        Value::Object(options) => Ok(options),
         // Python: `safe_load(..) or {}`.
-        None | Some(Value::Null | Value::Bool(false)) => Ok(Map::new()),
-        Some(Value::String(text)) if text.is_empty() => Ok(Map::new()),
-        Some(Value::Array(list)) if list.is_empty() => Ok(Map::new()),
-        Some(Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_)) => {
+        Value::Null | Value::Bool(false) => Ok(Map::new()),
+        Value::String(text) if text.is_empty() => Ok(Map::new()),
+        Value::Array(list) if list.is_empty() => Ok(Map::new()),
+        Value::Number(number) if number.as_f64() == Some(0.0) => Ok(Map::new()),
+        Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => {
             Err(FileError::NotAMapping(path.to_owned()))
         }
-    }
-}
-
-/// Python's `str` of a scalar: Salt makes a text of an `id` that is none.
-fn python_str(value: &Value) -> String {
-    match value {
-        Value::Null => "None".to_owned(),
-        Value::Bool(true) => "True".to_owned(),
-        Value::Bool(false) => "False".to_owned(),
-        Value::String(text) => text.clone(),
-        Value::Number(_) | Value::Array(_) | Value::Object(_) => value.to_string(),
     }
 }
 

@@ -35,12 +35,13 @@ impl Names {
 
 /// The content of `minion_id`: its first line, if it is a name.
 ///
-/// Salt removes a byte order mark, and takes `localhost` for none.
+/// Salt takes `localhost` for none, and a byte order mark for a part of the name: the one that it
+/// would remove is that of UTF-16.
 pub(super) fn kept(path: &Path) -> Result<Option<String>, ConfigError> {
     let Some(text) = file::text(path)? else {
         return Ok(None);
     };
-    let line = text.trim_start_matches('\u{feff}').lines().next();
+    let line = text.lines().next();
     let name = line.unwrap_or_default().trim();
     Ok(Some(name.to_owned()).filter(|name| !name.is_empty() && name != "localhost"))
 }

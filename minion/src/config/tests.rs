@@ -1,6 +1,7 @@
 //! A configuration in, the values that count out, or an error that says what to do.
 
 mod accepts;
+mod example;
 mod files;
 mod refuses;
 

@@ -72,7 +72,7 @@ impl Arguments {
         let mut invalid = Vec::new();
         for argument in given {
             match named_arguments(argument) {
-                None => positional.push(argument.clone()),
+                None => positional.push(unmarked(argument)),
                 Some(entries) => {
                     for (key, value) in entries {
                         if signature.takes(&key) {
@@ -206,15 +206,28 @@ const fn plural(count: usize) -> &'static str {
 /// The named arguments that one of the list holds: a map that says so, or `name=value`.
 fn named_arguments(argument: &Value) -> Option<Vec<(Value, Value)>> {
     if let Value::Map(entries) = argument {
-        let is_marker = |key: &Value| key.as_text() == Some("__kwarg__");
-        let marked = |(key, value): &(Value, Value)| is_marker(key) && *value == Value::Bool(true);
+        let marked = |(key, value): &(Value, Value)| is_mark(key) && *value == Value::Bool(true);
         return entries.iter().any(marked).then(|| {
-            let entries = entries.iter().filter(|(key, _)| !is_marker(key));
+            let entries = entries.iter().filter(|(key, _)| !is_mark(key));
             entries.cloned().collect()
         });
     }
     let (name, value) = assignment(argument.as_text()?)?;
     Some(vec![(name.into(), yamlify(value))])
+}
+
+/// A map whose mark is not `True` is an argument like any other, and loses the mark (Salt 3008.5,
+/// `salt/utils/args.py`, `parse_input`).
+fn unmarked(argument: &Value) -> Value {
+    let Value::Map(entries) = argument else {
+        return argument.clone();
+    };
+    let entries = entries.iter().filter(|(key, _)| !is_mark(key));
+    Value::Map(entries.cloned().collect())
+}
+
+fn is_mark(key: &Value) -> bool {
+    key.as_text() == Some("__kwarg__")
 }
 
 /// Salt 3008.5, `salt/utils/args.py`, `KWARG_REGEX`: `^([^\d\W][\w.-]*)=(?!=)(.*)$`.

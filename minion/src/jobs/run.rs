@@ -38,7 +38,7 @@ fn one(call: &Call, job: &Job<'_>) -> Answer {
                 value,
                 retcode,
                 success,
-                out: None,
+                out: outputter(function.name),
             });
         }
         Ok(waiting) => return waiting.into(),
@@ -99,6 +99,11 @@ fn several(calls: &[Call], job: &Job<'_>) -> Answer {
         success: Value::Map(successes),
         out: None,
     })
+}
+
+/// Salt 3008.5, `salt/modules/grains.py`, `__outputter__`: the only function of ours that names one.
+fn outputter(function: &str) -> Option<&'static str> {
+    (function == "grains.items").then_some("nested")
 }
 
 impl From<Step> for Answer {

@@ -19,7 +19,8 @@ use nix::unistd::{Uid, UnlinkatFlags, fsync, geteuid, linkat, unlinkat};
 
 use super::PkiError;
 
-/// An open directory that nobody else may change.
+/// An open directory that nobody may change but root and one user: whoever this is, or for root the
+/// directory's owner.
 #[derive(Debug)]
 pub(super) struct Directory {
     fd: OwnedFd,
@@ -57,7 +58,17 @@ pub(super) fn make(path: &Path) -> Result<(), PkiError> {
 impl Directory {
     pub(super) fn open(path: &Path) -> Result<Self, PkiError> {
         match openat(AT_FDCWD, path, DIRECTORY, Mode::empty()) {
-            Ok(fd) => Self::checked(fd, path),
+            Ok(fd) => {
+                let stat = fstat(&fd).map_err(|errno| io_error("inspect", path, errno.into()))?;
+                // Root's configuration may point at the directory of the minion's user.
+                let user = geteuid();
+                let user = if user.is_root() {
+                    Uid::from_raw(stat.st_uid)
+                } else {
+                    user
+                };
+                Self::checked(fd, path, user)
+            }
             Err(Errno::ENOENT) => Err(PkiError::NoDirectory(path.to_owned())),
             Err(errno) => Err(io_error("open", path, errno.into())),
         }
@@ -67,7 +78,7 @@ impl Directory {
     pub(super) fn below(&self, name: &str) -> Result<Option<Self>, PkiError> {
         let path = self.path.join(name);
         match openat(&self.fd, name, DIRECTORY, Mode::empty()) {
-            Ok(fd) => Self::checked(fd, &path).map(Some),
+            Ok(fd) => Self::checked(fd, &path, self.user).map(Some),
             Err(Errno::ENOENT) => Ok(None),
             Err(errno) => Err(io_error("open", &path, errno.into())),
         }
@@ -87,8 +98,7 @@ impl Directory {
         self.below(name)?.ok_or(PkiError::NoDirectory(path))
     }
 
-    fn checked(fd: OwnedFd, path: &Path) -> Result<Self, PkiError> {
-        let user = geteuid();
+    fn checked(fd: OwnedFd, path: &Path, user: Uid) -> Result<Self, PkiError> {
         let stat = fstat(&fd).map_err(|errno| io_error("inspect", path, errno.into()))?;
         check(&stat, path, user, OTHERS_WRITE, |path, mode| {
             PkiError::Writable { path, mode }

@@ -73,7 +73,7 @@ pub enum PkiError {
     Orphan(PathBuf),
     /// Somebody else's file.
     #[error(
-        "{} belongs to uid {owner}, who is neither root nor the user that runs this minion (uid {user}); `chown` it",
+        "{} belongs to uid {owner}, who is neither root nor the minion's user (uid {user}); `chown` it",
         path.display()
     )]
     Owner {
@@ -81,7 +81,7 @@ pub enum PkiError {
         path: PathBuf,
         /// Whose it is.
         owner: u32,
-        /// Who we are.
+        /// Whose it could be.
         user: u32,
     },
     /// A private key that this minion cannot use.

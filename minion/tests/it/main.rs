@@ -12,6 +12,8 @@
 #[cfg(feature = "agent")]
 mod agent;
 mod clean_key;
+#[cfg(feature = "agent")]
+mod commands;
 mod differential;
 mod failover;
 mod fingerprints;

@@ -4,7 +4,9 @@
 mod program;
 
 use minion::agent::{MasterState, Status};
-use scripted_master::Job;
+use minion::wire::msgpack::Value;
+use scripted_master::request::text;
+use scripted_master::{Job, Load};
 
 use super::agent::fleet::Fleet;
 use program::Program;
@@ -95,6 +97,29 @@ async fn a_supervisor_hears_that_it_is_ready_lives_and_stops() {
     program.tells("WATCHDOG=1").await;
     program.terminate();
     program.tells("STOPPING=1").await;
+    assert_eq!(program.code().await, Some(0));
+}
+
+#[tokio::test]
+async fn each_master_is_told_the_grains_by_which_it_finds_minions() {
+    let fleet = Fleet::new(1).await;
+    let mut program = Program::start(&fleet, "grains:\n  role: door\n", |_| {});
+    let told = |load: &Load| text(load, "cmd") == Some("_pillar");
+    fleet[0].until(|log| log.commands.iter().any(told)).await;
+    let load = fleet[0].read(|log| {
+        log.commands
+            .iter()
+            .find(|load| told(load))
+            .cloned()
+            .unwrap()
+    });
+    let Some((_, Value::Map(grains))) = load.into_iter().find(|(key, _)| *key == "grains".into())
+    else {
+        panic!("grains");
+    };
+    assert_eq!(text(&grains, "id"), Some("minion"));
+    assert_eq!(text(&grains, "role"), Some("door"));
+    program.terminate();
     assert_eq!(program.code().await, Some(0));
 }
 

@@ -41,7 +41,7 @@ fn it_lets_a_minion_in_byte_for_byte_as_real_masters_do() {
         let reply = pack(signed(&load, &master, algorithm));
         assert_eq!(Some(reply), recorded, "{}", capture.case);
     }
-    assert_eq!(made, 12);
+    assert_eq!(made, 18);
 }
 
 #[test]

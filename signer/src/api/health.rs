@@ -126,6 +126,7 @@ pub fn router(sources: Arc<dyn Sources>, metrics: Option<PrometheusHandle>) -> R
         .route("/livez", get("alive\n"))
         .route("/readyz", get(ready))
         .route("/metrics", get(numbers))
+        .route("/v1/openapi.json", get(description))
         .with_state(Ops { sources, metrics })
 }
 
@@ -142,6 +143,11 @@ async fn ready(State(ops): State<Ops>) -> Response {
         Readiness::Down => StatusCode::SERVICE_UNAVAILABLE,
     };
     (status, Json(report)).into_response()
+}
+
+async fn description() -> impl IntoResponse {
+    let kind = [(header::CONTENT_TYPE, "application/json")];
+    (kind, super::openapi::text())
 }
 
 async fn numbers(State(ops): State<Ops>) -> Response {

@@ -1,24 +1,65 @@
 //! `/v1/masters`: which keys were shown, and what operators decided about them. For admins.
 
+use std::ops::Bound;
 use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
+use axum::http::header;
+use axum::response::{IntoResponse, Response};
 use minion::verify::KeyHash;
+use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::extract::{Admin, Body, Name};
+use super::extract::{Admin, Body, Name, Parameters};
 use super::keys::fingerprints;
 use super::problem::{Kind, Problem};
 use crate::authorize::{MasterId, SignedStatement};
 use crate::signing::Service;
 use crate::store::{KeyRecord, Master};
 
-/// `GET`: all masters.
-pub(super) async fn index(State(service): State<Arc<Service>>, _: Admin) -> Json<Value> {
-    let masters: Vec<Arc<Master>> = service.store().state().masters.values().cloned().collect();
-    let masters: Vec<Value> = masters.iter().map(|master| object(master)).collect();
-    Json(json!({ "masters": masters }))
+/// `GET`: all masters in the order of their ids, or a page of them.
+pub(super) async fn index(
+    State(service): State<Arc<Service>>,
+    _: Admin,
+    Parameters(wanted): Parameters<Wanted>,
+) -> Result<Response, Problem> {
+    if wanted.limit == Some(0) {
+        return Err(Problem::new(Kind::Unprocessable, "limit: at least 1"));
+    }
+    let limit = wanted.limit.unwrap_or(usize::MAX);
+    let start = match &wanted.after {
+        Some(after) => Bound::Excluded(after),
+        None => Bound::Unbounded,
+    };
+    let masters: Vec<Arc<Master>> = {
+        let state = service.store().state();
+        let behind = state.masters.range((start, Bound::Unbounded));
+        behind
+            .take(limit)
+            .map(|(_, master)| Arc::clone(master))
+            .collect()
+    };
+    let objects: Vec<Value> = masters.iter().map(|master| object(master)).collect();
+    let mut response = Json(json!({ "masters": objects })).into_response();
+    if let Some(last) = masters.last().filter(|_| masters.len() == limit) {
+        let next = format!(
+            "</v1/masters?after={}&limit={limit}>; rel=\"next\"",
+            last.id
+        );
+        if let Ok(next) = next.parse() {
+            response.headers_mut().insert(header::LINK, next);
+        }
+    }
+    Ok(response)
+}
+
+/// Which part of the list.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Wanted {
+    after: Option<MasterId>,
+    limit: Option<usize>,
 }
 
 /// `GET`: one master.

@@ -11,6 +11,7 @@ use minion::verify::{Algorithm, KeyHash, PublicKey};
 use serde::Deserialize;
 use serde_json::json;
 
+use super::entity::is_known;
 use super::extract::{Body, Caller, Name, Parameters};
 use super::keys;
 use super::problem::{Kind, Problem};
@@ -127,16 +128,6 @@ fn tags(ready: &Ready) -> [(header::HeaderName, String); 3] {
         (header::CACHE_CONTROL, "private, no-cache".to_owned()),
         (header::VARY, "Accept".to_owned()),
     ]
-}
-
-fn is_known(headers: &HeaderMap, etag: &str) -> bool {
-    headers
-        .get_all(header::IF_NONE_MATCH)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .map(|tag| tag.trim().trim_start_matches("W/"))
-        .any(|tag| tag == etag || tag == "*")
 }
 
 fn wants_json(headers: &HeaderMap) -> bool {

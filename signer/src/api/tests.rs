@@ -4,9 +4,11 @@
 mod audit;
 mod by_hand;
 mod decide;
+mod openapi;
 mod read;
 mod sign;
 mod weak;
+mod wrong_keys;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
@@ -25,7 +27,7 @@ use crate::authorize::testing::{Issued, MasterKey, TestCa};
 use crate::authorize::{Identity, MasterId, Permit, Proof, Purpose, Statement, Verb};
 use crate::clock::{Clock, Timestamp};
 use crate::config::Signing;
-use crate::hsm;
+use crate::hsm::{self, Verified};
 use crate::signing::{Examiner, Parts, Service, Signer};
 use crate::store::backend::BoxFuture;
 use crate::store::{Memory, Store};
@@ -277,7 +279,7 @@ impl Signer for SoftwareSigner {
         &self,
         permit: Permit,
         algorithm: Algorithm,
-    ) -> BoxFuture<'_, Result<Signature, hsm::Error>> {
+    ) -> BoxFuture<'_, Result<Verified, hsm::Error>> {
         Box::pin(async move {
             if self.is_down.load(Ordering::SeqCst) {
                 return Err(hsm::Error::Unavailable);
@@ -290,7 +292,11 @@ impl Signer for SoftwareSigner {
             let info = algorithm.digest_info(permit.key().canonical().as_bytes());
             rsa.private_encrypt(&info, &mut signature, Padding::PKCS1)
                 .unwrap();
-            Ok(Signature::new(signature))
+            let signature = Signature::new(signature);
+            let verified = Verified::new(&self.key.public, algorithm, permit.key(), signature);
+            verified.map_err(|_| hsm::Error::Quarantined {
+                hsm: "soft".to_owned(),
+            })
         })
     }
 

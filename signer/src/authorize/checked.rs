@@ -1,30 +1,25 @@
 //! A statement that an admin really made.
 //!
-//! The type is the proof of the check: what takes a [`CheckedStatement`] need not, and cannot
-//! forget to, check again.
+//! The types are the proof of the check: what takes one of them need not, and cannot forget to,
+//! check again.
+
+use std::sync::Arc;
 
 use super::{SignedStatement, Statement};
 
-/// A statement whose signature, certificate and signer were checked by
+/// What a statement says whose signature, certificate and signer were checked by
 /// [`OperatorsCa`](super::OperatorsCa).
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CheckedStatement {
+pub struct Decision {
     statement: Statement,
-    signed: SignedStatement,
     admin: String,
     certificate: [u8; 32],
 }
 
-impl CheckedStatement {
-    pub(super) const fn new(
-        statement: Statement,
-        signed: SignedStatement,
-        admin: String,
-        certificate: [u8; 32],
-    ) -> Self {
+impl Decision {
+    pub(super) const fn new(statement: Statement, admin: String, certificate: [u8; 32]) -> Self {
         Self {
             statement,
-            signed,
             admin,
             certificate,
         }
@@ -34,6 +29,25 @@ impl CheckedStatement {
     #[must_use]
     pub const fn statement(&self) -> &Statement {
         &self.statement
+    }
+}
+
+/// A [`Decision`] with the evidence for it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CheckedStatement {
+    decision: Arc<Decision>,
+    signed: SignedStatement,
+}
+
+impl CheckedStatement {
+    pub(super) const fn new(decision: Arc<Decision>, signed: SignedStatement) -> Self {
+        Self { decision, signed }
+    }
+
+    /// What the admin decided.
+    #[must_use]
+    pub fn statement(&self) -> &Statement {
+        &self.decision.statement
     }
 
     /// The evidence, as it is stored.
@@ -45,12 +59,12 @@ impl CheckedStatement {
     /// The name of the admin, without `mastersign:admin:`.
     #[must_use]
     pub fn admin(&self) -> &str {
-        &self.admin
+        &self.decision.admin
     }
 
     /// SHA-256 of the admin's certificate in DER.
     #[must_use]
-    pub const fn certificate(&self) -> [u8; 32] {
-        self.certificate
+    pub fn certificate(&self) -> [u8; 32] {
+        self.decision.certificate
     }
 }

@@ -19,18 +19,22 @@ use uuid::Uuid;
 use webpki::{EndEntityCert, KeyUsage};
 use x509_parser::prelude::{FromDer, X509Certificate};
 
+use super::remembered::{Name, Remembered};
 use super::{
-    CheckedStatement, Identity, OperatorRole, SignedStatement, Statement, StatementError, Verb,
+    CheckedStatement, Decision, Identity, OperatorRole, SignedStatement, Statement, StatementError,
+    Verb,
 };
 use crate::clock::Timestamp;
 
 /// The certificate authority whose admins decide about masters.
 ///
-/// It remembers the certificates that it found good, since an HSM worker asks about the same few
-/// for every signature.
+/// It remembers the certificates and the statements that it found good: a worker asks about the same
+/// few certificates for every signature, and the service about the same statement for every request
+/// of a master.
 pub struct OperatorsCa {
     anchors: Vec<TrustAnchor<'static>>,
     known: Mutex<HashMap<String, Arc<AdminCertificate>>>,
+    remembered: Remembered,
 }
 
 impl OperatorsCa {
@@ -54,6 +58,7 @@ impl OperatorsCa {
         Ok(Self {
             anchors,
             known: Mutex::default(),
+            remembered: Remembered::default(),
         })
     }
 
@@ -65,6 +70,48 @@ impl OperatorsCa {
     /// Says what is wrong with the text, the certificate or the signature; none is worth a retry
     /// with the same bytes.
     pub fn check(&self, signed: &SignedStatement) -> Result<CheckedStatement, StatementError> {
+        let decision = self.decision(signed)?;
+        Ok(CheckedStatement::new(decision, signed.clone()))
+    }
+
+    /// Checks that the statement is an admin's acceptance of this key in this store.
+    ///
+    /// # Errors
+    ///
+    /// As [`check`](Self::check); also if the statement is good but says something else.
+    pub fn check_acceptance(
+        &self,
+        signed: &SignedStatement,
+        store: Uuid,
+        key: KeyHash,
+    ) -> Result<Arc<Decision>, StatementError> {
+        let decision = self.decision(signed)?;
+        let statement = decision.statement();
+        if statement.verb != Verb::Accept {
+            return Err(StatementError::NotAnAcceptance);
+        }
+        if statement.store != store {
+            return Err(StatementError::OtherStore {
+                named: statement.store,
+            });
+        }
+        if statement.key != Some(key) {
+            return Err(StatementError::OtherKey);
+        }
+        Ok(decision)
+    }
+
+    fn decision(&self, signed: &SignedStatement) -> Result<Arc<Decision>, StatementError> {
+        let name = Name::of(signed);
+        if let Some(decision) = self.remembered.get(name) {
+            return Ok(decision);
+        }
+        let decision = Arc::new(self.judge(signed)?);
+        self.remembered.insert(name, Arc::clone(&decision));
+        Ok(decision)
+    }
+
+    fn judge(&self, signed: &SignedStatement) -> Result<Decision, StatementError> {
         let statement: Statement = signed.statement.parse()?;
         let admin = self.admin_certificate(&signed.certificate, statement.time)?;
         let signature = STANDARD
@@ -79,39 +126,7 @@ impl OperatorsCa {
                 )
             })
             .map_err(|_| StatementError::Signature)?;
-        Ok(CheckedStatement::new(
-            statement,
-            signed.clone(),
-            admin.name.clone(),
-            admin.hash,
-        ))
-    }
-
-    /// Checks that the statement is an admin's acceptance of this key in this store.
-    ///
-    /// # Errors
-    ///
-    /// As [`check`](Self::check); also if the statement is good but says something else.
-    pub fn check_acceptance(
-        &self,
-        signed: &SignedStatement,
-        store: Uuid,
-        key: KeyHash,
-    ) -> Result<CheckedStatement, StatementError> {
-        let checked = self.check(signed)?;
-        let statement = checked.statement();
-        if statement.verb != Verb::Accept {
-            return Err(StatementError::NotAnAcceptance);
-        }
-        if statement.store != store {
-            return Err(StatementError::OtherStore {
-                named: statement.store,
-            });
-        }
-        if statement.key != Some(key) {
-            return Err(StatementError::OtherKey);
-        }
-        Ok(checked)
+        Ok(Decision::new(statement, admin.name.clone(), admin.hash))
     }
 
     fn admin_certificate(
@@ -372,6 +387,31 @@ mod tests {
             };
             assert_eq!(operators.check(&forged), Err(StatementError::Signature));
         }
+    }
+
+    #[test]
+    fn what_was_found_good_once_vouches_for_its_own_bytes_only() {
+        let ca = TestCa::new();
+        let operators = ca.operators();
+        let signed = ca.admin("ada").sign(&accept(DURING));
+        let first = operators.check(&signed).unwrap();
+        assert_eq!(operators.check(&signed).unwrap(), first);
+        let mut other_id = signed.clone();
+        other_id.statement = other_id.statement.replace("m1", "m2");
+        let other_admin = SignedStatement {
+            certificate: ca.admin("bob").certificate,
+            ..signed.clone()
+        };
+        let other_signature = SignedStatement {
+            signature: ca.admin("bob").sign(&accept(DURING)).signature,
+            ..signed.clone()
+        };
+        for forged in [other_id, other_admin, other_signature] {
+            assert_eq!(operators.check(&forged), Err(StatementError::Signature));
+        }
+        // The memory is one CA's, not everybody's.
+        assert!(TestCa::new().operators().check(&signed).is_err());
+        assert_eq!(operators.check(&signed).unwrap(), first);
     }
 
     #[test]

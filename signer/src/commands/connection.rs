@@ -80,7 +80,7 @@ impl Connection {
             other => {
                 let wanted = wanted.name();
                 anyhow::bail!(
-                    "the client certificate is {other}, and this needs the role {wanted}; \
+                    "the client certificate is {other}, and this needs an {wanted}'s; \
                      `mastersign pki issue {wanted} NAME` makes one"
                 )
             }

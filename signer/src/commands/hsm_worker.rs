@@ -36,6 +36,8 @@ pub struct Arguments {
 pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let worker = Worker::from_stdin()
         .context("hsm-worker is started by the service, with a socket as its standard input")?;
+    // What the vendor's code starts gets no rights that this process has not.
+    nix::sys::prctl::set_no_new_privs().context("cannot give up new privileges")?;
     match load(arguments) {
         Ok((hsm, operators, store)) => worker.run(hsm, operators, store)?,
         Err(error) => worker.give_up(&format!("{error:#}")),

@@ -62,10 +62,7 @@ impl Pending {
         let note = Note {
             id: Uuid::new_v4(),
             time: SystemClock.now(),
-            actor: Actor {
-                identity: format!("local:uid={}", nix::unistd::getuid()),
-                certificate: None,
-            },
+            actor: Actor::local(nix::unistd::getuid().as_raw()),
             command: self.command,
             detail: BTreeMap::from([
                 ("arguments".to_owned(), self.arguments),

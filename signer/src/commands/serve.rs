@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock::SystemClock;
 use crate::config::{Config, ConfigArgument};
+use crate::confinement::{self, Confinement};
 use crate::server::{self, Options, Server};
 use crate::{memory, telemetry, terminal};
 
@@ -57,9 +58,21 @@ pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
             "this runs as root and need not; deploy/mastersign.service has a user for it"
         );
     }
+    let metrics = telemetry::metrics()?;
+    server::make_directory(&config.state_dir)?;
+    // Before the runtime has threads, which would stay outside.
+    let confinement = confinement::confine(&config).context("cannot confine this process")?;
+    if confinement != Confinement::Whole {
+        tracing::warn!(
+            ?confinement,
+            "this kernel does not hold the service away from the system's files and other ports \
+             (Landlock, since Linux 6.7); rely on the unit's own settings"
+        );
+    }
+    metrics::gauge!("mastersign_landlock_enforced").set(confinement.share());
     let options = Options {
         executable: std::env::current_exe().context("cannot tell which program this is")?,
-        metrics: Some(telemetry::metrics()?),
+        metrics: Some(metrics),
         force_login: arguments.force_login,
     };
     tokio::runtime::Builder::new_multi_thread()

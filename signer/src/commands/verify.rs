@@ -1,17 +1,14 @@
 //! `mastersign verify`: any signature, offline.
 
-mod examine;
-
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::ValueEnum;
-use minion::verify::{PublicKey, clean_key};
+use minion::verify::{Examination, PublicKey, Verdict, clean_key, examine};
 use serde_json::json;
 
 use crate::terminal;
-use examine::{Examination, Verdict, examine};
 
 /// The arguments of `mastersign verify`.
 #[derive(Debug, clap::Args)]

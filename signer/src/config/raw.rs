@@ -194,6 +194,8 @@ struct RawLog {
 #[serde(deny_unknown_fields, default)]
 struct RawLimits {
     connections: Option<Count>,
+    requests: Option<Count>,
+    requests_per_second: Option<Count>,
     handshake_timeout: Option<Short>,
     header_timeout: Option<Short>,
     request_timeout: Option<Short>,
@@ -204,6 +206,8 @@ impl RawLimits {
     fn over(self, earlier: &Self) -> Self {
         Self {
             connections: self.connections.or(earlier.connections),
+            requests: self.requests.or(earlier.requests),
+            requests_per_second: self.requests_per_second.or(earlier.requests_per_second),
             handshake_timeout: self.handshake_timeout.or(earlier.handshake_timeout),
             header_timeout: self.header_timeout.or(earlier.header_timeout),
             request_timeout: self.request_timeout.or(earlier.request_timeout),
@@ -217,6 +221,8 @@ impl RawLimits {
         };
         Limits {
             connections: self.connections.map_or(1024, |count| count.0),
+            requests: self.requests.map_or(512, |count| count.0),
+            requests_per_second: self.requests_per_second.map_or(100, |count| count.0),
             handshake_timeout: seconds(self.handshake_timeout, 5),
             header_timeout: seconds(self.header_timeout, 10),
             request_timeout: seconds(self.request_timeout, 15),

@@ -39,10 +39,23 @@ impl<T> Flight<T> {
         self.calls.len()
     }
 
-    /// Whether the worker should get another call: there is always one waiting for each session
-    /// that gets free.
+    /// Whether the worker should get calls: half of what it was sent ahead is used up, and what is
+    /// left is just enough for one more in each session.
+    ///
+    /// Filling up whenever one call is done would cost a write for each signature, and a wake-up of
+    /// the worker's reading thread, which then checks a single call with cold caches.
+    pub(super) fn is_low(&self) -> bool {
+        let left = self.ahead() / 2;
+        self.calls.len() <= self.sessions.saturating_add(left)
+    }
+
+    /// Whether the worker may get another call while it gets some.
     pub(super) fn has_room(&self) -> bool {
-        self.calls.len() < self.sessions.saturating_add(self.sessions.max(LEAST_AHEAD))
+        self.calls.len() < self.sessions.saturating_add(self.ahead())
+    }
+
+    fn ahead(&self) -> usize {
+        self.sessions.saturating_mul(2).max(LEAST_AHEAD)
     }
 
     /// Notes a call that is about to be sent; the number is its id.
@@ -95,11 +108,13 @@ impl<T> Flight<T> {
     }
 }
 
-/// Enough for a service that is not scheduled for the time of some signatures.
-const LEAST_AHEAD: usize = 4;
+/// Half of it is enough for a service that is not scheduled for the time of some signatures.
+const LEAST_AHEAD: usize = 8;
 
 #[cfg(test)]
 mod tests {
+    use std::collections::VecDeque;
+
     use super::*;
 
     #[test]
@@ -163,14 +178,20 @@ mod tests {
     }
 
     #[test]
-    fn each_session_has_a_call_ahead() {
-        let mut flight = Flight::new(8, SECOND);
-        let mut held = 0;
-        while flight.has_room() {
-            flight.add((), Instant::now());
-            held += 1;
+    fn each_session_has_a_call_ahead_until_several_are_sent() {
+        for (sessions, most) in [(1, 9), (2, 10), (8, 24), (256, 768)] {
+            let mut flight = Flight::new(sessions, SECOND);
+            let mut ids = VecDeque::new();
+            while flight.has_room() {
+                ids.push_back(flight.add((), Instant::now()));
+            }
+            assert_eq!(ids.len(), most, "{sessions} sessions");
+            while !flight.is_low() {
+                flight.remove(ids.pop_front().unwrap(), Instant::now());
+            }
+            assert!(flight.len() >= 2 * sessions, "{sessions} sessions");
+            assert!(flight.len() <= most - 4, "{sessions} sessions");
         }
-        assert_eq!(held, 16);
     }
 
     fn lost(flight: Flight<char>, now: Instant) -> Vec<(char, Suspicion)> {

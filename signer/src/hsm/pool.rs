@@ -13,7 +13,7 @@ use super::pin::Inherited;
 use super::shared::{Answer, Call, Shared};
 use super::supervisor::Supervisor;
 use super::unlock::{self, Slot, UnlockError};
-use super::{Context, Error, HsmStatus};
+use super::{Context, Error, HsmStatus, Verified};
 use crate::authorize::Permit;
 
 /// All configured HSMs. Clones are handles to the same pool, and the last one that is dropped stops
@@ -64,6 +64,20 @@ impl Pool {
     ///
     /// [`Error::is_retryable`] tells which are worth another attempt.
     pub async fn sign(&self, permit: Permit, algorithm: Algorithm) -> Result<Signature, Error> {
+        let verified = self.sign_verified(permit, algorithm).await;
+        verified.map(Verified::into_signature)
+    }
+
+    /// The same, and the answer proves that it was verified.
+    ///
+    /// # Errors
+    ///
+    /// As [`sign`](Self::sign).
+    pub async fn sign_verified(
+        &self,
+        permit: Permit,
+        algorithm: Algorithm,
+    ) -> Result<Verified, Error> {
         let shared = &self.0.shared;
         let (reply, answer) = oneshot::channel();
         let key = Arc::clone(permit.key());
@@ -75,10 +89,10 @@ impl Pool {
         })?;
         let Answer { signature, hsm } = answer.await.map_err(|_| Error::Unavailable)??;
         let signing = self.signing_key().ok_or(Error::Unavailable)?;
-        match signing.verify(algorithm, &key, &signature) {
-            Ok(()) => {
+        match Verified::new(&signing, algorithm, &key, signature) {
+            Ok(verified) => {
                 shared.verified(hsm);
-                Ok(signature)
+                Ok(verified)
             }
             Err(_) => Err(shared.quarantine(hsm)),
         }

@@ -147,7 +147,7 @@ impl Serving {
         }
     }
 
-    /// Fills the worker's hands.
+    /// Fills the worker's hands when they get empty.
     fn send(&mut self, process: &mut Process) -> Result<(), Loss> {
         let now = Instant::now();
         if now >= self.probe_at && !self.is_alone {
@@ -155,7 +155,8 @@ impl Serving {
             let id = self.flight.add(Work::Probe, now);
             process.queue(id, &Order::Probe).map_err(Failure::Frame)?;
         }
-        while self.flight.has_room() && !self.is_alone {
+        let fill = self.flight.is_low();
+        while fill && self.flight.has_room() && !self.is_alone {
             let Some((ticket, company)) = self.shared.take(self.index, self.flight.len()) else {
                 break;
             };

@@ -65,7 +65,9 @@ impl Module {
             path: config.path.clone(),
             source,
         };
-        config.check_file().map_err(|error| failed(error.into()))?;
+        config
+            .check_file(nix::unistd::geteuid().as_raw())
+            .map_err(|error| failed(error.into()))?;
         let init_args = match &config.init_args {
             Some(text) => Some(CString::new(text.as_str()).map_err(|error| failed(error.into()))?),
             None => None,

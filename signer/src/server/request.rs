@@ -1,7 +1,8 @@
 //! What happens to every request, whatever it asks for.
 //!
 //! From outside in: it gets an id, a span and a line in the log; a panic in a handler becomes an
-//! answer; its body is read as a whole, within a limit and a time; the handler has a time. Whatever
+//! answer; its body is read as a whole, within a limit and a time; then it needs a place and its
+//! caller's share; the handler has a time. Whatever
 //! goes wrong on the way is answered as a [`Problem`], and here is the one place that writes the
 //! request's id into it and its cause into the log.
 //!
@@ -23,6 +24,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 use tracing::Instrument;
 use uuid::Uuid;
 
+use super::admission::Admission;
 use crate::api::problem::{Kind, Problem};
 use crate::telemetry::{Chain, Escaped};
 use crate::tls::peer::Peer;
@@ -32,14 +34,18 @@ use crate::tls::peer::Peer;
 pub struct RequestId(pub Uuid);
 
 /// Wraps what is the same for every route around the router.
-pub(super) fn layered(router: Router, timeout: Duration) -> Router {
+pub(super) fn layered(router: Router, timeout: Duration, admission: Admission) -> Router {
     router
-        .layer(from_fn_with_state(timeout, bounded))
+        .layer(from_fn_with_state((timeout, admission), bounded))
         .layer(CatchPanicLayer::custom(panicked))
         .layer(from_fn(observed))
 }
 
-async fn bounded(State(timeout): State<Duration>, request: Request, next: Next) -> Response {
+async fn bounded(
+    State((timeout, admission)): State<(Duration, Admission)>,
+    request: Request,
+    next: Next,
+) -> Response {
     let (parts, body) = request.into_parts();
     if usize::try_from(body.size_hint().lower()).map_or(true, |length| length > MAX_BODY) {
         return too_large().into_response();
@@ -48,6 +54,11 @@ async fn bounded(State(timeout): State<Duration>, request: Request, next: Next) 
         Ok(Ok(body)) => body,
         Ok(Err(problem)) => return problem.into_response(),
         Err(_) => return Problem::new(Kind::RequestTimeout, SLOW_BODY).into_response(),
+    };
+    // Held until the answer is there.
+    let _place = match admission.admit(parts.extensions.get::<Peer>()) {
+        Ok(place) => place,
+        Err(problem) => return problem.into_response(),
     };
     let request = Request::from_parts(parts, Body::from(body));
     match tokio::time::timeout(timeout, next.run(request)).await {

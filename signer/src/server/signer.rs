@@ -4,11 +4,11 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use minion::verify::{Algorithm, PublicKey, Signature};
+use minion::verify::{Algorithm, PublicKey};
 
 use super::readiness::Sources;
 use crate::authorize::Permit;
-use crate::hsm::{self, Pool};
+use crate::hsm::{self, Pool, Verified};
 use crate::signing::Signer;
 use crate::store::backend::BoxFuture;
 use crate::store::{SigningKeyError, Store};
@@ -19,10 +19,10 @@ impl Signer for Pool {
         &self,
         permit: Permit,
         algorithm: Algorithm,
-    ) -> BoxFuture<'_, Result<Signature, hsm::Error>> {
+    ) -> BoxFuture<'_, Result<Verified, hsm::Error>> {
         Box::pin(async move {
             let begin = Instant::now();
-            let signed = Self::sign(self, permit, algorithm).await;
+            let signed = self.sign_verified(permit, algorithm).await;
             metrics::histogram!("mastersign_hsm_signature_seconds").record(begin.elapsed());
             let result = if signed.is_ok() { "made" } else { "failed" };
             metrics::counter!("mastersign_hsm_signatures_total", "result" => result).increment(1);

@@ -79,7 +79,8 @@ async fn a_client_that_is_revoked_is_refused_on_its_open_connection_and_the_othe
     let deadline = Instant::now() + Duration::from_secs(30);
     let refusal = loop {
         let (status, answer) = ask(&mut first).await;
-        if status != 200 {
+        // It asks without a pause, which is more than its share.
+        if ![200, 429].contains(&status) {
             break (status, answer);
         }
         assert!(Instant::now() < deadline, "the list is not read");

@@ -27,19 +27,21 @@ pub(super) async fn fly(
     parts.examine(&key).await?;
     let signing_keys = parts.signing_keys();
     key_policy::check(&key, signing_keys.iter().map(AsRef::as_ref))?;
-    let signing_key = signing_keys
+    if !signing_keys
         .iter()
-        .find(|known| known.hash() == name.signing_key)
-        .ok_or(FlightError::OtherSigningKey)?;
+        .any(|known| known.hash() == name.signing_key)
+    {
+        return Err(FlightError::OtherSigningKey);
+    }
     let ready = parts.signer.signing_key();
     if ready.is_some_and(|ready| ready.hash() != name.signing_key) {
         return Err(FlightError::OtherSigningKey);
     }
     let (master, generation) = (permit.master().clone(), permit.generation());
-    let signature = parts.signer.sign(permit, name.algorithm).await?;
-    signing_key
-        .verify(name.algorithm, &key, &signature)
-        .map_err(|_| FlightError::OtherSigningKey)?;
+    let verified = parts.signer.sign(permit, name.algorithm).await?;
+    let signature = verified
+        .take(name.signing_key, name.algorithm, key.hash())
+        .ok_or(FlightError::OtherSigningKey)?;
     let publication = Publication {
         signing_key: name.signing_key,
         algorithm: name.algorithm,

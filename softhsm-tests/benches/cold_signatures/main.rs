@@ -1,16 +1,19 @@
 //! Cold signatures through the pool and its worker process, against the plainest loop around
 //! `C_Sign` that can be written.
 //!
-//! Both sign the same keys with the same key on the same token, with as many sessions, in turns:
-//! what else the machine does meets both alike, and only ratios are judged. The loop runs in a
-//! process of its own, this very program with other arguments, because `SoftHSM2` finds its token
-//! through the environment.
+//! Both sign the same keys with the same key on the same token, with as many sessions, in many short
+//! turns. Each turn of the pool is compared with the mean of the loop's turns just before and after
+//! it, so that a machine which gets slower or faster meanwhile does that to both, and the median of
+//! these ratios is judged: what else the machine does now and then spoils single turns. The loop
+//! runs in a process of its own, this very program with other arguments, because `SoftHSM2` finds
+//! its token through the environment.
 //!
 //! With one session less than there are cores the pool has to reach 0.95 of the loop. With a
 //! session for every core, checking, sending and verifying have to come out of the same cores, so
 //! there the bound is what they cost the service: 0.08 ms of CPU time for each signature, the
-//! verification included. What verifying alone costs grows with the key and is printed beside.
-//! Missing a bound ends the program with failure.
+//! verification included. What verifying alone costs grows with the key and is printed beside; so
+//! is what the callers cost if they are answered at once, which is part of the figure too, because
+//! they run in the service's process as requests do. Missing a bound ends the program with failure.
 //!
 //! `cargo bench -p softhsm-tests --bench cold_signatures -- 4096` measures one size of the signing
 //! key only.
@@ -20,6 +23,7 @@
     reason = "a benchmark prints, and divides by what it has counted"
 )]
 
+#[path = "../shared/raw.rs"]
 mod raw;
 
 use std::process::ExitCode;
@@ -28,11 +32,12 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use minion::verify::{Algorithm, PublicKey};
-use nix::sys::resource::{UsageWho, getrusage};
 use signer::authorize::Permit;
 use signer::hsm::Pool;
-use softhsm_tests::pool::{Rig, keys};
+use softhsm_tests::measure::{Spread, cpu_of, fraction};
+use softhsm_tests::pool::{Rig, keys, only};
 use tokio::runtime::Runtime;
+use tokio::sync::{mpsc, oneshot};
 
 use raw::Loop;
 
@@ -79,25 +84,30 @@ fn measure(bits: u32, sessions: usize, cores: usize) -> Result<Verdict> {
     let verifying = verifying(&runtime, &rig, &pool, &signing, &keys)?;
     let mut plain = Loop::start(rig.site().token(), sessions, &keys)?;
 
+    let asking = runtime.block_on(asking())?;
     let warm_up = plain.sign(WARM_UP)?;
-    let count =
-        usize::try_from(ROUND.as_nanos() * u128::try_from(WARM_UP)? / warm_up.as_nanos().max(1))?
-            .clamp(20, 5000);
-    let mut rounds = Vec::new();
-    for round in 0..=ROUNDS {
+    let turn = TURN.as_nanos() * u128::try_from(WARM_UP)? / warm_up.as_nanos().max(1);
+    // As many for each session, so that none works while the others are done.
+    let count = usize::try_from(turn)?
+        .clamp(20, 5000)
+        .next_multiple_of(sessions);
+    runtime.block_on(through(&pool, sessions, permits(&rig, &keys, count)?))?;
+    let worker = only(&pool)?.process.context("no worker")?;
+    let mut before = plain.sign(count)?;
+    let mut turns = Vec::new();
+    let busy = [cpu_of(plain.process())?, cpu_of(worker)?];
+    for _ in 0..TURNS {
         let permits = permits(&rig, &keys, count)?;
-        let (loops, pooled) = if round % 2 == 0 {
-            let loops = plain.sign(count)?;
-            (loops, runtime.block_on(through(&pool, permits))?)
-        } else {
-            let pooled = runtime.block_on(through(&pool, permits))?;
-            (plain.sign(count)?, pooled)
-        };
-        // The first round is a warm-up too.
-        if round > 0 {
-            rounds.push((loops, pooled));
-        }
+        let pooled = runtime.block_on(through(&pool, sessions, permits))?;
+        let after = plain.sign(count)?;
+        turns.push((before.saturating_add(after) / 2, pooled));
+        before = after;
     }
+    let [plain_cpu, worker_cpu] = [cpu_of(plain.process())?, cpu_of(worker)?];
+    let each = |spent: Duration| spent.as_secs_f64() * 1e3 / fraction(TURNS * count);
+    let [plain_before, worker_before] = busy;
+    let plain_each = each(plain_cpu.saturating_sub(plain_before));
+    let worker_each = each(worker_cpu.saturating_sub(worker_before));
     runtime.block_on(pool.shutdown());
     let setting = Setting {
         bits,
@@ -105,8 +115,12 @@ fn measure(bits: u32, sessions: usize, cores: usize) -> Result<Verdict> {
         cores,
         count,
         verifying,
+        asking,
+        plain: plain_each,
+        worker: worker_each,
+        login: plain.login(),
     };
-    Ok(setting.report(&rounds))
+    Ok(setting.report(&turns))
 }
 
 /// What it takes to verify one signature, in milliseconds.
@@ -127,7 +141,40 @@ fn verifying(
     Ok(spent.as_secs_f64() * 1e3 / f64::from(VERIFICATIONS))
 }
 
-/// What one round through the pool took.
+/// What it takes to ask for one signature and to be answered at once, in milliseconds.
+async fn asking() -> Result<f64> {
+    let (questions, mut asked) = mpsc::channel::<oneshot::Sender<()>>(CALLERS);
+    let before = cpu_time()?;
+    let answering = tokio::spawn(async move {
+        while let Some(reply) = asked.recv().await {
+            // The caller waits for it.
+            let _ = reply.send(());
+        }
+    });
+    let callers: Vec<_> = (0..CALLERS)
+        .map(|_| {
+            let questions = questions.clone();
+            tokio::spawn(async move {
+                for _ in 0..QUESTIONS {
+                    let (reply, answer) = oneshot::channel();
+                    questions.send(reply).await?;
+                    answer.await?;
+                }
+                Ok::<(), anyhow::Error>(())
+            })
+        })
+        .collect();
+    drop(questions);
+    for caller in callers {
+        caller.await??;
+    }
+    answering.await?;
+    let spent = cpu_time()?.saturating_sub(before);
+    let questions = fraction(CALLERS) * f64::from(QUESTIONS);
+    Ok(spent.as_secs_f64() * 1e3 / questions)
+}
+
+/// What one turn of the pool took.
 #[derive(Clone, Copy)]
 struct Pooled {
     wall: Duration,
@@ -136,10 +183,10 @@ struct Pooled {
 }
 
 /// Signs once for each permit, with the pipeline kept full.
-async fn through(pool: &Pool, permits: Vec<Permit>) -> Result<Pooled> {
+async fn through(pool: &Pool, sessions: usize, permits: Vec<Permit>) -> Result<Pooled> {
     let permits = Arc::new(Mutex::new(permits));
     let (start, before) = (Instant::now(), cpu_time()?);
-    let callers: Vec<_> = (0..CALLERS)
+    let callers: Vec<_> = (0..CALLERS.saturating_mul(sessions))
         .map(|_| {
             let (pool, permits) = (pool.clone(), Arc::clone(&permits));
             tokio::spawn(async move {
@@ -168,16 +215,9 @@ fn permits(rig: &Rig, keys: &[Arc<PublicKey>], count: usize) -> Result<Vec<Permi
     keys.map(|key| rig.permit(key)).collect()
 }
 
+/// CPU time of this process.
 fn cpu_time() -> Result<Duration> {
-    let usage = getrusage(UsageWho::RUSAGE_SELF)?;
-    let time = [usage.user_time(), usage.system_time()]
-        .map(|time| Duration::from_secs_f64(seconds(time.tv_sec(), time.tv_usec())));
-    Ok(time.iter().sum())
-}
-
-fn seconds(whole: i64, micros: i64) -> f64 {
-    let number = |value: i64| f64::from(i32::try_from(value).unwrap_or(i32::MAX));
-    number(whole) + number(micros) / 1e6
+    cpu_of(std::process::id())
 }
 
 /// What was measured, apart from the times.
@@ -188,23 +228,33 @@ struct Setting {
     count: usize,
     /// Milliseconds for each signature.
     verifying: f64,
+    /// The same.
+    asking: f64,
+    /// CPU time of the plain loop, the same.
+    plain: f64,
+    /// CPU time of the worker process, the same.
+    worker: f64,
+    /// What the token takes before it can sign at all.
+    login: Duration,
 }
 
 impl Setting {
-    fn report(&self, rounds: &[(Duration, Pooled)]) -> Verdict {
+    fn report(&self, turns: &[(Duration, Pooled)]) -> Verdict {
         let Self {
             bits,
             sessions,
             cores,
             count,
             verifying,
+            asking,
+            plain: plain_cpu,
+            worker,
+            login,
         } = self;
-        let each = f64::from(u32::try_from(*count).unwrap_or(u32::MAX));
-        let ratio = Spread::of(rounds, |(plain, pooled)| {
-            plain.div_duration_f64(pooled.wall)
-        });
-        let cpu = Spread::of(rounds, |(_, pooled)| pooled.cpu.as_secs_f64() * 1e3 / each);
-        let plain = Spread::of(rounds, |(plain, _)| each / plain.as_secs_f64());
+        let each = fraction(*count);
+        let ratio = Spread::of(turns, |(plain, pooled)| plain.div_duration_f64(pooled.wall));
+        let cpu = Spread::of(turns, |(_, pooled)| pooled.cpu.as_secs_f64() * 1e3 / each);
+        let plain = Spread::of(turns, |(plain, _)| each / plain.as_secs_f64());
         let (met, judged) = if sessions < cores {
             (
                 ratio.median >= LEAST_RATIO,
@@ -216,55 +266,28 @@ impl Setting {
                 format!("CPU of the service <= {MOST_CPU} ms"),
             )
         };
-        println!("RSA-{bits}, {sessions} sessions on {cores} cores, {ROUNDS} rounds of {count}");
+        println!("RSA-{bits}, {sessions} sessions on {cores} cores, {TURNS} turns of {count}");
         println!("  plain loop, signatures/s      {plain:.0}");
         println!("  pool / plain loop             {ratio:.3}");
-        println!("  CPU of the service, ms each   {cpu:.4}, of which verifying {verifying:.4}");
+        println!("  CPU of the service, ms each   {cpu:.4}");
+        println!("    verifying alone             {verifying:.4}");
+        println!("    the callers alone           {asking:.4}");
+        println!("  CPU of the worker, ms each    {worker:.4}, of the plain loop {plain_cpu:.4}");
+        println!("  the token's own login         {login:.1?}");
         println!("  {judged}: {}", if met { "met" } else { "MISSED" });
         if met { Verdict::Met } else { Verdict::Missed }
     }
 }
 
-/// The smallest, the middle and the largest of some numbers.
-struct Spread {
-    least: f64,
-    median: f64,
-    most: f64,
-}
-
-impl Spread {
-    fn of<T>(rounds: &[T], number: impl Fn(&T) -> f64) -> Self {
-        let mut numbers: Vec<f64> = rounds.iter().map(number).collect();
-        numbers.sort_by(f64::total_cmp);
-        let at = |index: usize| numbers.get(index).copied().unwrap_or(f64::NAN);
-        Self {
-            least: at(0),
-            median: at(numbers.len() / 2),
-            most: at(numbers.len().saturating_sub(1)),
-        }
-    }
-}
-
-impl std::fmt::Display for Spread {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let digits = f.precision().unwrap_or(3);
-        let Self {
-            least,
-            median,
-            most,
-        } = self;
-        write!(f, "{median:.digits$} ({least:.digits$} .. {most:.digits$})")
-    }
-}
-
 /// Enough that no signature is the same as the one before.
 const KEYS: usize = 40;
-/// More than a worker is sent ahead, so that the pool never waits for us.
-const CALLERS: usize = 64;
-const ROUNDS: usize = 15;
-const ROUND: Duration = Duration::from_millis(700);
+/// For each session; more than a worker is sent ahead, so that the pool never waits for us.
+const CALLERS: usize = 8;
+const TURNS: usize = 60;
+const TURN: Duration = Duration::from_millis(200);
 const WARM_UP: usize = 40;
 const LEAST_RATIO: f64 = 0.95;
 const VERIFICATIONS: u32 = 2000;
+const QUESTIONS: u32 = 500;
 /// Milliseconds.
 const MOST_CPU: f64 = 0.08;

@@ -13,9 +13,11 @@
 //!
 //! Every call passes [`State::pass`], on its way in and on its way out.
 //!
-//! `FAULT_MODULE_TARGET` names the real module, `FAULT_MODULE_COUNTS` the file of the journal. The
-//! `FAULT_MODULE_LOGIN` is `hang` or a decimal return code, which `C_Login` does instead. The
-//! environment is the only thing that a loaded module is handed by everyone alike.
+//! `FAULT_MODULE_TARGET` names the real module, `FAULT_MODULE_COUNTS` the file of the journal.
+//! `FAULT_MODULE_LOGIN` is `hang` or a decimal return code, which `C_Login` does instead.
+//! `FAULT_MODULE_SIGN_DELAY` is how many milliseconds each signature takes, one after the other in all
+//! sessions, as on a device with one engine. The environment is the only thing that a loaded module
+//! is handed by everyone alike.
 #![expect(
     unsafe_code,
     reason = "a PKCS#11 module is C: exported functions, the caller's pointers, a library"
@@ -28,7 +30,8 @@ mod target;
 use std::env;
 use std::ffi::OsString;
 use std::path::Path;
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock, PoisonError};
+use std::time::Duration;
 
 use cryptoki_sys::{CK_FUNCTION_LIST, CK_RV, CKR_ARGUMENTS_BAD, CKR_GENERAL_ERROR, CKR_OK};
 
@@ -66,6 +69,8 @@ struct State {
     journal: Journal,
     /// What happens to a login instead of reaching the token.
     login: Option<Fault>,
+    /// What a signature takes; the lock is the device's one engine.
+    signature: Option<Mutex<Duration>>,
 }
 
 /// What a call does instead of being forwarded.
@@ -108,12 +113,19 @@ impl State {
             real: target::load(Path::new(&target))?,
             journal: Journal::open(Path::new(&counts))?,
             login: Fault::read("FAULT_MODULE_LOGIN")?,
+            signature: delay("FAULT_MODULE_SIGN_DELAY")?.map(Mutex::new),
         })
     }
 
     /// One call: written down, made, and its result written down.
     fn pass(&self, event: &str, call: impl FnOnce(&CK_FUNCTION_LIST) -> CK_RV) -> CK_RV {
         self.journal.called(event);
+        if let Some(engine) = &self.signature
+            && event.starts_with("C_Sign ")
+        {
+            let engine = engine.lock().unwrap_or_else(PoisonError::into_inner);
+            work(*engine);
+        }
         let answer = match self.login {
             Some(Fault::Answer(answer)) if event == "C_Login" => answer,
             Some(Fault::Hang) if event == "C_Login" => hang(),
@@ -130,6 +142,24 @@ fn hang() -> CK_RV {
     loop {
         std::thread::park();
     }
+}
+
+/// What a device does that is slow.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the delay is the fault; nothing is waited for"
+)]
+fn work(duration: Duration) {
+    std::thread::sleep(duration);
+}
+
+fn delay(name: &str) -> Result<Option<Duration>, String> {
+    let Some(text) = env::var_os(name) else {
+        return Ok(None);
+    };
+    let milliseconds = text.to_str().and_then(|text| text.parse().ok());
+    let milliseconds = milliseconds.ok_or_else(|| format!("{name} is no number"))?;
+    Ok(Some(Duration::from_millis(milliseconds)))
 }
 
 fn variable(name: &str) -> Result<OsString, String> {

@@ -1,63 +1,116 @@
-//! A salt-master that has no signing key: it serves the signature file that it is given.
+//! A salt-master: its files, its processes, and an operator beside it.
 
 use std::fs;
 use std::net::Ipv4Addr;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::{Arc, OnceLock};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use openssl::pkey::{PKey, Private};
 use openssl::rsa::Rsa;
+use serde_json::Value;
 use tempfile::TempDir;
 
-use super::{Version, common_config, free_address};
+use super::{Console, Version, common_config, free_address};
+use crate::namespace::{Namespace, inside};
 use crate::process::{Process, attempt, run};
+
+/// What a master is made with.
+#[derive(Clone, Debug)]
+pub struct MasterConfig<'a> {
+    /// Its Salt.
+    pub version: Version,
+    /// Its id.
+    pub id: &'a str,
+    /// Its network and its address in there; none takes a free loopback address of the host.
+    pub place: Option<(&'a Arc<Namespace>, Ipv4Addr)>,
+    /// Where its `pub_sig` comes from.
+    pub signing: Signing<'a>,
+    /// `auto_accept`.
+    pub auto_accept: bool,
+    /// More lines for its configuration.
+    pub more: &'a str,
+}
+
+/// Where a master's `pub_sig` comes from.
+#[derive(Clone, Copy, Debug)]
+pub enum Signing<'a> {
+    /// The file that the service made: the master has no signing key.
+    Precomputed,
+    /// `master_sign.pem` lies on the master, and signs each answer.
+    PerRequest(&'a Rsa<Private>),
+}
 
 /// A master's files before it is started: configuration and key pair.
 #[derive(Debug)]
 pub struct Installation {
     version: Version,
     address: Ipv4Addr,
+    namespace: Option<Arc<Namespace>>,
     directory: TempDir,
 }
 
 impl Installation {
     /// Makes the files as an operator has them before the first start: with a key pair, and
-    /// configured to serve a signature file.
+    /// configured to serve a signature file to everybody.
     ///
     /// # Errors
     ///
     /// Fails if a file can't be written or no address is free.
     pub fn create(version: Version, id: &str) -> Result<Self> {
-        let directory = TempDir::with_prefix("master-")?;
-        let address = free_address()?;
-        let installation = Self {
+        Self::with(&MasterConfig {
             version,
+            id,
+            place: None,
+            signing: Signing::Precomputed,
+            auto_accept: true,
+            more: "",
+        })
+    }
+
+    /// The same with other settings.
+    ///
+    /// # Errors
+    ///
+    /// As [`Installation::create`].
+    pub fn with(config: &MasterConfig<'_>) -> Result<Self> {
+        let directory = TempDir::with_prefix("master-")?;
+        let address = match config.place {
+            Some((_, address)) => address,
+            None => free_address()?,
+        };
+        let installation = Self {
+            version: config.version,
             address,
+            namespace: config.place.map(|(namespace, _)| Arc::clone(namespace)),
             directory,
+        };
+        let file = match config.signing {
+            Signing::Precomputed => PRECOMPUTED,
+            Signing::PerRequest(_) => "",
         };
         fs::write(
             installation.config_dir().join("master"),
             format!(
-                "{}id: {id}\n\
+                "{common}id: {id}\n\
                  interface: {address}\n\
-                 auto_accept: True\n\
+                 auto_accept: {accept}\n\
                  worker_threads: {WORKERS}\n\
                  master_sign_pubkey: True\n\
-                 master_use_pubkey_signature: True\n\
-                 master_pubkey_signature: master_pubkey_signature\n",
-                common_config(installation.config_dir())?
+                 {file}{more}",
+                common = common_config(installation.config_dir())?,
+                id = config.id,
+                accept = if config.auto_accept { "True" } else { "False" },
+                more = config.more,
             ),
         )?;
-        let pki = installation.pki_dir();
-        fs::create_dir(&pki)?;
-        let key = Rsa::generate(2048)?;
-        fs::write(pki.join("master.pem"), key.private_key_to_pem()?)?;
-        fs::set_permissions(pki.join("master.pem"), fs::Permissions::from_mode(0o400))?;
-        fs::write(
-            pki.join("master.pub"),
-            PKey::from_rsa(key)?.public_key_to_pem()?,
-        )?;
+        fs::create_dir(installation.pki_dir())?;
+        installation.write_pair("master", &Rsa::generate(2048)?)?;
+        if let Signing::PerRequest(key) = config.signing {
+            installation.write_pair("master_sign", key)?;
+        }
         Ok(installation)
     }
 
@@ -87,13 +140,16 @@ impl Installation {
         let mut text = fs::read_to_string(&path)?;
         text.push_str("master_sign_pubkey: True\n");
         fs::write(path, text)?;
-        let pem = self.pki_dir().join("master_sign.pem");
-        fs::write(&pem, key.private_key_to_pem()?)?;
-        fs::set_permissions(&pem, fs::Permissions::from_mode(0o400))?;
-        Ok(fs::write(
-            self.pki_dir().join("master_sign.pub"),
-            key.public_key_to_pem()?,
-        )?)
+        self.write_pair("master_sign", key)
+    }
+
+    fn write_pair(&self, name: &str, key: &Rsa<Private>) -> Result<()> {
+        let private = self.pki_dir().join(format!("{name}.pem"));
+        fs::write(&private, key.private_key_to_pem()?)?;
+        fs::set_permissions(&private, fs::Permissions::from_mode(0o400))?;
+        let public = PKey::from_rsa(key.clone())?.public_key_to_pem()?;
+        fs::write(self.pki_dir().join(format!("{name}.pub")), public)?;
+        Ok(())
     }
 
     /// What `-c` gets: the directory of the file `master`.
@@ -129,17 +185,35 @@ impl Installation {
     ///
     /// Fails with the end of Salt's log if the master does not come up.
     pub fn start(self) -> Result<Master> {
-        let mut command = self.version.command("salt-master")?;
-        command
-            .arg("-c")
-            .arg(self.config_dir())
-            .args(["-l", "debug"]);
-        let process = Process::start(&mut command)?;
-        process.log().wait_for("Worker binding to socket")?;
+        let master = self.launch()?;
+        master.wait()?;
+        Ok(master)
+    }
+
+    /// Starts the master and waits for nothing: see [`Master::wait`].
+    ///
+    /// # Errors
+    ///
+    /// Fails if it can't be started.
+    pub fn launch(self) -> Result<Master> {
         Ok(Master {
-            process,
+            process: self.spawn()?,
+            console: OnceLock::new(),
             installation: self,
         })
+    }
+
+    fn spawn(&self) -> Result<Process> {
+        let mut command = self.command("salt-master")?;
+        Process::start(command.args(["-l", "debug"]))
+    }
+
+    /// One of Salt's commands with this configuration.
+    fn command(&self, program: &str) -> Result<Command> {
+        let mut command = self.version.command(program)?;
+        command.arg("-c").arg(self.config_dir());
+        // Also the clients: they ask the master at its address.
+        Ok(inside(self.namespace.as_deref(), command))
     }
 }
 
@@ -147,6 +221,7 @@ impl Installation {
 #[derive(Debug)]
 pub struct Master {
     // The order is the order of dropping: the processes end before their directory goes.
+    console: OnceLock<Console>,
     process: Process,
     installation: Installation,
 }
@@ -170,24 +245,50 @@ impl Master {
         &self.process
     }
 
+    /// Waits until its workers take requests.
+    ///
+    /// # Errors
+    ///
+    /// Fails with the end of Salt's log if they never do.
+    pub fn wait(&self) -> Result<()> {
+        self.process.log().wait_for("Worker binding to socket")?;
+        Ok(())
+    }
+
+    /// The operator's console, opened when it is first needed.
+    ///
+    /// # Errors
+    ///
+    /// Fails if it does not come up.
+    pub fn console(&self) -> Result<&Console> {
+        if let Some(console) = self.console.get() {
+            return Ok(console);
+        }
+        let Installation {
+            version, namespace, ..
+        } = &self.installation;
+        let directory = self.installation.config_dir();
+        let opened = Console::open(*version, directory, namespace.as_deref())?;
+        // If two open it at once, both get the first one's.
+        Ok(self.console.get_or_init(|| opened))
+    }
+
     /// Kills it, as a power cut would; its files stay.
     pub fn kill(&mut self) {
         self.process.kill();
     }
 
-    /// Ends it and starts it again with the files that it has then.
+    /// Starts it again, on the same files.
     ///
     /// # Errors
     ///
     /// As [`Installation::start`].
-    pub fn restart(self) -> Result<Self> {
-        let Self {
-            mut process,
-            installation,
-        } = self;
-        process.kill();
-        super::forget_process(installation.config_dir());
-        installation.start()
+    pub fn restart(&mut self) -> Result<()> {
+        self.process.kill();
+        super::forget_process(self.installation.config_dir());
+        self.console = OnceLock::new();
+        self.process = self.installation.spawn()?;
+        self.wait()
     }
 
     /// Whether this minion answers `test.ping`.
@@ -196,18 +297,18 @@ impl Master {
     ///
     /// Fails if the `salt` command does not say.
     pub fn hears_from(&self, minion: &str) -> Result<bool> {
-        let mut command = self.installation.version.command("salt")?;
-        let (_, answer, complaint) =
-            attempt(command.arg("-c").arg(self.installation.config_dir()).args([
-                "--out=json",
-                "--static",
-                "--timeout=15",
-                minion,
-                "test.ping",
-            ]))?;
-        let answer: serde_json::Value = serde_json::from_str(&answer)
+        let mut command = self.installation.command("salt")?;
+        command.args([
+            "--out=json",
+            "--static",
+            "--timeout=15",
+            minion,
+            "test.ping",
+        ]);
+        let (_, answer, complaint) = attempt(&command)?;
+        let answer: Value = serde_json::from_str(&answer)
             .with_context(|| format!("salt answered {answer:?} and {complaint:?}"))?;
-        Ok(answer.get(minion).and_then(serde_json::Value::as_bool) == Some(true))
+        Ok(answer.get(minion).and_then(Value::as_bool) == Some(true))
     }
 
     /// Asks every minion for `test.ping` with the `salt` command and gives what was answered, as
@@ -217,16 +318,39 @@ impl Master {
     ///
     /// Fails if the command does, for example because no minion answers.
     pub fn ping(&self) -> Result<String> {
-        let mut command = self.installation.version.command("salt")?;
-        run(command.arg("-c").arg(self.installation.config_dir()).args([
-            "--out=json",
-            "--static",
-            "--timeout=20",
-            "*",
-            "test.ping",
-        ]))
+        self.salt("*", "test.ping")
+    }
+
+    /// The same for any target and function without arguments.
+    ///
+    /// # Errors
+    ///
+    /// As [`Master::ping`].
+    pub fn salt(&self, target: &str, function: &str) -> Result<String> {
+        let mut command = self.installation.command("salt")?;
+        command.args(["--out=json", "--static", "--timeout=20", target, function]);
+        run(&command)
+    }
+
+    /// Runs the `salt-key` command, and gives what it says as JSON.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the command does.
+    pub fn salt_key(&self, arguments: &[&str]) -> Result<Value> {
+        let mut command = self.installation.command("salt-key")?;
+        let output = run(command.args(["--out=json", "--yes"]).args(arguments))?;
+        match serde_json::from_str(&output) {
+            Ok(value) => Ok(value),
+            Err(error) => bail!("salt-key {arguments:?}: {error}: {output:?}"),
+        }
     }
 }
 
 /// Two are enough for one minion, and each is 60 MB.
 const WORKERS: usize = 2;
+
+const PRECOMPUTED: &str = "\
+master_use_pubkey_signature: True
+master_pubkey_signature: master_pubkey_signature
+";

@@ -1,14 +1,15 @@
 //! A stock salt-minion that trusts one signing key and nothing else.
 
 use std::fs;
-use std::net::Ipv4Addr;
 use std::path::Path;
+use std::process::Command;
 
 use anyhow::Result;
 use minion::verify::Algorithm;
 use tempfile::TempDir;
 
 use super::{Version, common_config};
+use crate::namespace::{Namespace, inside};
 use crate::process::{Log, Process};
 
 /// What a minion is started with.
@@ -19,11 +20,17 @@ pub struct MinionConfig<'a> {
     /// Its id.
     pub id: &'a str,
     /// The masters, tried in this order.
-    pub masters: &'a [Ipv4Addr],
+    pub masters: &'a [String],
     /// The text of its `master_sign.pub`.
     pub trusted: &'a str,
     /// Its `signing_algorithm`.
     pub algorithm: Algorithm,
+    /// Its network, if it is not the host's.
+    pub namespace: Option<&'a Namespace>,
+    /// How much it says.
+    pub log_level: &'a str,
+    /// Its `master_alive_interval`, in seconds.
+    pub alive_interval: &'a str,
 }
 
 /// A running minion; ends, with all its processes, when it is dropped.
@@ -31,6 +38,7 @@ pub struct MinionConfig<'a> {
 pub struct Minion {
     // The order is the order of dropping: the processes end before their directory goes.
     process: Process,
+    command: Command,
     directory: TempDir,
 }
 
@@ -41,56 +49,17 @@ impl Minion {
     ///
     /// Fails if its files can't be written or it can't be started.
     pub fn start(config: MinionConfig<'_>) -> Result<Self> {
-        let directory = TempDir::with_prefix("minion-")?;
-        Self::start_in(directory, config, VERIFYING)
-    }
-
-    /// Starts it as it is in a fleet without signing: it has no signing key and verifies nothing.
-    ///
-    /// # Errors
-    ///
-    /// As [`Minion::start`].
-    pub fn start_unready(config: MinionConfig<'_>) -> Result<Self> {
-        let directory = TempDir::with_prefix("minion-")?;
-        Self::start_in(directory, config, "")
-    }
-
-    /// Ends it, gives it the signing key and the settings, and starts it again.
-    ///
-    /// # Errors
-    ///
-    /// As [`Minion::start`].
-    pub fn make_ready(self, config: MinionConfig<'_>) -> Result<Self> {
-        Self::start_in(self.end(), config, VERIFYING)
-    }
-
-    /// Ends it, takes the settings away, and starts it again.
-    ///
-    /// # Errors
-    ///
-    /// As [`Minion::start`].
-    pub fn make_unready(self, config: MinionConfig<'_>) -> Result<Self> {
-        Self::start_in(self.end(), config, "")
-    }
-
-    fn end(self) -> TempDir {
-        let Self {
-            mut process,
-            directory,
-        } = self;
-        process.kill();
-        super::forget_process(directory.path());
-        directory
-    }
-
-    fn start_in(directory: TempDir, config: MinionConfig<'_>, verification: &str) -> Result<Self> {
         let MinionConfig {
             version,
             id,
             masters,
             trusted,
             algorithm,
+            namespace,
+            log_level,
+            alive_interval,
         } = config;
+        let directory = TempDir::with_prefix("minion-")?;
         let masters: String = masters
             .iter()
             .map(|address| format!("  - {address}\n"))
@@ -98,26 +67,44 @@ impl Minion {
         fs::write(
             directory.path().join("minion"),
             format!(
-                "{}id: {id}\nmaster:\n{masters}{SETTINGS}{verification}signing_algorithm: {algorithm}\n",
+                "{}id: {id}\nmaster:\n{masters}{SETTINGS}signing_algorithm: {algorithm}\n\
+                 master_alive_interval: {alive_interval}\n",
                 common_config(directory.path())?
             ),
         )?;
-        fs::create_dir_all(directory.path().join("pki"))?;
-        if !verification.is_empty() {
-            fs::write(directory.path().join("pki/master_sign.pub"), trusted)?;
-        }
+        fs::create_dir(directory.path().join("pki"))?;
+        fs::write(directory.path().join("pki/master_sign.pub"), trusted)?;
         let mut command = version.command("salt-minion")?;
         command
             .arg("-c")
             .arg(directory.path())
-            .args(["-l", "debug"]);
+            .args(["-l", log_level]);
+        let mut command = inside(namespace, command);
         Ok(Self {
             process: Process::start(&mut command)?,
+            command,
             directory,
         })
     }
 
-    /// Everything that it says, at Salt's debug level.
+    /// Kills it and starts it again on its files, with an empty log.
+    ///
+    /// # Errors
+    ///
+    /// Fails if it can't be started.
+    pub fn restart(&mut self) -> Result<()> {
+        self.process.kill();
+        self.process = Process::start(&mut self.command)?;
+        Ok(())
+    }
+
+    /// Its processes.
+    #[must_use]
+    pub const fn process(&self) -> &Process {
+        &self.process
+    }
+
+    /// Everything that it says, at the level that was asked for.
     #[must_use]
     pub const fn log(&self) -> &Log {
         self.process.log()
@@ -130,17 +117,13 @@ impl Minion {
     }
 }
 
-const VERIFYING: &str = "\
-verify_master_pubkey_sign: True
-always_verify_signature: True
-";
-
-/// Failover on; the rest only makes it start faster and forgive a loaded machine.
+/// Verification on, failover on; the rest only makes it start faster and forgive a loaded machine.
 const SETTINGS: &str = "\
 master_type: failover
-master_alive_interval: 2
 master_tries: -1
 retry_dns: 0
+verify_master_pubkey_sign: True
+always_verify_signature: True
 auth_timeout: 30
 acceptance_wait_time: 1
 random_reauth_delay: 1

@@ -3,7 +3,6 @@
 //! command that the page names, and who is cut off by it is what the page says.
 
 use std::fs;
-use std::net::Ipv4Addr;
 use std::path::PathBuf;
 use std::process::Command;
 
@@ -122,9 +121,9 @@ fn migrate(version: Version) {
         fs::create_dir(installation.config_dir().join("master.d")).unwrap();
         installation.start().unwrap()
     };
-    let alpha = stock("alpha");
+    let mut alpha = stock("alpha");
     let mut beta = stock("beta");
-    let masters = [alpha.address(), beta.address()];
+    let masters = [alpha.address(), beta.address()].map(|address| address.to_string());
     let trusted = String::from_utf8(signing.public_key_to_pem().unwrap()).unwrap();
     let mole = Minion::start(config(version, "mole", &masters, &trusted)).unwrap();
     mole.log().wait_for(VERIFIED).unwrap();
@@ -142,7 +141,7 @@ fn migrate(version: Version) {
         "the token signs what the file signs"
     );
     let mark = mole.log().len();
-    let mut alpha = alpha.restart().unwrap();
+    alpha.restart().unwrap();
     let roots = [alpha.installation().config_dir()];
     let modulus = site.token().public_key().modulus();
     let report = search::for_private_key(&modulus, &roots).unwrap();
@@ -164,7 +163,7 @@ fn migrate(version: Version) {
     expect_sign_in(&mole, mark, &alpha);
     eventually(&alpha, "mole");
     let mark = mole.log().len();
-    let beta = beta.restart().unwrap();
+    beta.restart().unwrap();
     alpha.kill();
     expect_sign_in(&mole, mark, &beta);
     eventually(&beta, "mole");
@@ -257,7 +256,7 @@ fn watch(
 fn config<'a>(
     version: Version,
     id: &'a str,
-    masters: &'a [Ipv4Addr],
+    masters: &'a [String],
     trusted: &'a str,
 ) -> MinionConfig<'a> {
     MinionConfig {
@@ -266,6 +265,9 @@ fn config<'a>(
         masters,
         trusted,
         algorithm: Algorithm::Sha1,
+        namespace: None,
+        log_level: "debug",
+        alive_interval: "2",
     }
 }
 

@@ -2,18 +2,15 @@
 //! have signed, moves to the next master by it, and trusts no other file.
 
 use std::fs;
-use std::process::Command;
 
-use minion::verify::{Algorithm, KeyHash, PublicKey, Signature};
-use openssl::hash::MessageDigest;
-use openssl::pkey::PKey;
-use openssl::rsa::Rsa;
-use softhsm_tests::binaries::mastersign;
-use softhsm_tests::process::{attempt, run};
+use minion::verify::{Algorithm, PublicKey};
+use softhsm_tests::process::run;
 use softhsm_tests::rounds;
-use softhsm_tests::salt::{Installation, Master, Minion, MinionConfig, Turn, Version};
+use softhsm_tests::salt::{
+    Installation, Master, Minion, MinionConfig, Signatory, Turn, Version, sign_as_stranger,
+    write_signature,
+};
 use softhsm_tests::search;
-use softhsm_tests::service::{Service, Site};
 
 /// The same promises on every Salt, with both of its algorithms.
 macro_rules! on {
@@ -54,37 +51,27 @@ on!(salt_3007, Version::V3007);
 on!(salt_3008, Version::V3008);
 
 fn sign_in(version: Version, algorithm: Algorithm) {
-    let (_turn, site, service) = begin();
-    let master = signed(&site, &service, version, "alpha", algorithm)
+    let (_turn, signatory) = begin();
+    let master = signed(&signatory, version, "alpha", algorithm)
         .start()
         .unwrap();
-    let minion = start_minion(&site, version, algorithm, &[&master]);
+    let trusted = signatory.trusted().unwrap();
+    let minion = start_minion(&trusted, version, algorithm, &[&master]);
     expect_trust(&minion, 0, &master);
 
     // By now Salt 3008 has put its key pair under other names; the file is still the right one.
-    let again = fetch(&site, &service, master.installation(), "alpha", algorithm);
-    let answer = run(&again).unwrap();
+    let again = signatory.fetch(master.installation(), "alpha", algorithm);
+    let answer = run(&again.unwrap()).unwrap();
     assert!(answer.contains("unchanged"), "{answer}");
 }
 
 /// One minion walks along four masters; only the last one has a good file.
 fn refuse(version: Version, algorithm: Algorithm) {
-    let (_turn, site, service) = begin();
-    let other = Installation::create(version, "other").unwrap();
-    sign(&site, &service, &other, "other", algorithm);
+    let (_turn, signatory) = begin();
+    let other = signed(&signatory, version, "other", algorithm);
 
     let foreign = Installation::create(version, "foreign").unwrap();
-    let stranger = PKey::from_rsa(Rsa::generate(2048).unwrap()).unwrap();
-    let digest = match algorithm {
-        Algorithm::Sha1 => MessageDigest::sha1(),
-        Algorithm::Sha224 => MessageDigest::sha224(),
-    };
-    let signature = openssl::sign::Signer::new(digest, &stranger)
-        .and_then(|mut signer| {
-            signer.sign_oneshot_to_vec(public_key(&foreign).canonical().as_bytes())
-        })
-        .unwrap();
-    write_signature(&foreign, signature);
+    sign_as_stranger(&foreign, algorithm).unwrap();
 
     let forged = Installation::create(version, "forged").unwrap();
     fs::copy(other.signature_file(), forged.signature_file()).unwrap();
@@ -92,20 +79,21 @@ fn refuse(version: Version, algorithm: Algorithm) {
     // What salt-key of some releases made: the right key, over the key with its final newline.
     let damaged = Installation::create(version, "damaged").unwrap();
     let with_newline = public_key(&damaged).to_file();
-    let signature = site
-        .token()
+    let token = signatory.site().token();
+    let signature = token
         .sign_anything(&algorithm.digest_info(with_newline.as_bytes()))
         .unwrap();
-    write_signature(&damaged, signature);
+    write_signature(&damaged, signature).unwrap();
 
     let bad: Vec<Master> = [foreign, forged, damaged]
         .map(|it| it.start().unwrap())
         .into();
-    let good = signed(&site, &service, version, "good", algorithm)
+    let good = signed(&signatory, version, "good", algorithm)
         .start()
         .unwrap();
     let masters: Vec<&Master> = bad.iter().chain([&good]).collect();
-    let minion = start_minion(&site, version, algorithm, &masters);
+    let trusted = signatory.trusted().unwrap();
+    let minion = start_minion(&trusted, version, algorithm, &masters);
     expect_trust(&minion, 0, &good);
 
     for master in &bad {
@@ -119,16 +107,17 @@ fn refuse(version: Version, algorithm: Algorithm) {
 }
 
 fn fail_over(version: Version, algorithm: Algorithm) {
-    let (_turn, site, service) = begin();
-    let mut first = signed(&site, &service, version, "alpha", algorithm)
+    let (_turn, signatory) = begin();
+    let trusted = signatory.trusted().unwrap();
+    let mut first = signed(&signatory, version, "alpha", algorithm)
         .start()
         .unwrap();
-    let second = signed(&site, &service, version, "beta", algorithm)
+    let second = signed(&signatory, version, "beta", algorithm)
         .start()
         .unwrap();
     // Signature files stay good without the service.
-    assert!(service.stop().unwrap().success());
-    let minion = start_minion(&site, version, algorithm, &[&first, &second]);
+    let site = signatory.stop().unwrap();
+    let minion = start_minion(&trusted, version, algorithm, &[&first, &second]);
     expect_trust(&minion, 0, &first);
 
     let mark = minion.log().len();
@@ -160,94 +149,36 @@ fn fail_over(version: Version, algorithm: Algorithm) {
     }
 }
 
-fn begin() -> (Turn, Site, Service) {
-    let turn = Turn::take().unwrap();
-    let site = Site::create().unwrap();
-    let service = site.serve().unwrap();
-    service.log().wait_for("the HSM is ready").unwrap();
-    (turn, site, service)
+fn begin() -> (Turn, Signatory) {
+    (Turn::take().unwrap(), Signatory::start().unwrap())
 }
 
 /// A master's files, with the signature that the service made for it.
-fn signed(
-    site: &Site,
-    service: &Service,
-    version: Version,
-    id: &str,
-    algorithm: Algorithm,
-) -> Installation {
+fn signed(signatory: &Signatory, version: Version, id: &str, algorithm: Algorithm) -> Installation {
     let installation = Installation::create(version, id).unwrap();
-    sign(site, service, &installation, id, algorithm);
+    signatory.sign(&installation, id, algorithm).unwrap();
     installation
 }
 
-/// What master and operator do, with the commands that they have for it.
-fn sign(
-    site: &Site,
-    service: &Service,
-    installation: &Installation,
-    id: &str,
-    algorithm: Algorithm,
-) {
-    site.pki().master(id).unwrap();
-    let fetch = fetch(site, service, installation, id, algorithm);
-    let (status, _, complaint) = attempt(&fetch).unwrap();
-    assert_eq!(status.code(), Some(PENDING), "{complaint}");
-    assert!(!installation.signature_file().exists());
-    accept(site, service, id, public_key(installation).hash());
-    run(&fetch).unwrap();
-}
-
-fn fetch(
-    site: &Site,
-    service: &Service,
-    installation: &Installation,
-    id: &str,
-    algorithm: Algorithm,
-) -> Command {
-    let mut command = mastersign().unwrap();
-    command
-        .args([
-            "fetch",
-            "--url",
-            &service.url(),
-            "--algorithm",
-            algorithm.name(),
-        ])
-        .args(site.pki().master_papers(id).options())
-        .arg("--master-sign-pub")
-        .arg(site.token().public_key_file())
-        .arg("--salt-config")
-        .arg(installation.config_dir());
-    command
-}
-
-fn accept(site: &Site, service: &Service, id: &str, key: KeyHash) {
-    let admin = site.pki().admin(&format!("admin-of-{id}")).unwrap();
-    run(mastersign()
-        .unwrap()
-        .args(["masters", "accept", id, "--key", &key.to_string()])
-        .args(["--url", &service.url()])
-        .args(admin.operator_options()))
-    .unwrap();
-}
-
-/// The exit code of `mastersign fetch` while no operator has decided.
-const PENDING: i32 = 3;
-
 fn start_minion(
-    site: &Site,
+    trusted: &str,
     version: Version,
     algorithm: Algorithm,
     masters: &[&Master],
 ) -> Minion {
-    let masters: Vec<_> = masters.iter().map(|master| master.address()).collect();
+    let masters: Vec<_> = masters
+        .iter()
+        .map(|master| master.address().to_string())
+        .collect();
     Minion::start(MinionConfig {
         version,
         id: "mole",
         masters: &masters,
-        trusted: &fs::read_to_string(site.token().public_key_file()).unwrap(),
+        trusted,
         algorithm,
+        namespace: None,
+        log_level: "debug",
+        alive_interval: "2",
     })
     .unwrap()
 }
@@ -270,12 +201,4 @@ fn expect_trust(minion: &Minion, from: usize, master: &Master) {
 
 fn public_key(installation: &Installation) -> PublicKey {
     PublicKey::parse(installation.public_key().unwrap().as_bytes()).unwrap()
-}
-
-fn write_signature(installation: &Installation, signature: Vec<u8>) {
-    fs::write(
-        installation.signature_file(),
-        Signature::new(signature).to_file(),
-    )
-    .unwrap();
 }

@@ -60,15 +60,15 @@ async fn calls_beyond_the_queue_are_turned_away_at_once() {
     let pool = rig.start().unwrap();
     pool.ready().await;
     let worker = stop(&pool);
-    // Six are sent ahead to the worker, three wait.
-    let keys = keys(10).unwrap();
+    // Seven are sent to the worker, which is enough to let it have; three wait.
+    let keys = keys(11).unwrap();
     let mut calls = Vec::new();
-    for key in &keys[..9] {
+    for key in &keys[..10] {
         calls.push(call(&rig, &pool, key));
         settled(&pool, calls.len()).await;
     }
     let refused = pool
-        .sign(rig.permit(&keys[9]).unwrap(), Algorithm::Sha1)
+        .sign(rig.permit(&keys[10]).unwrap(), Algorithm::Sha1)
         .await;
     assert_eq!(refused, Err(Error::Saturated));
     assert!(Error::Saturated.is_retryable());

@@ -196,10 +196,7 @@ fn an_id_that_is_no_text_becomes_one_as_in_python() {
 
 #[test]
 fn the_id_file_lies_in_salts_directory_below_root_dir() {
-    let salt = Salt::with(&[(
-        "root/etc/salt/minion_id",
-        "\u{feff}kept.example.org\nmore\n",
-    )]);
+    let salt = Salt::with(&[("root/etc/salt/minion_id", "kept.example.org\nmore\n")]);
     let main = format!("root_dir: {}/root\n", salt.path().display());
     fs::write(salt.path().join("minion"), &main).unwrap();
     assert_eq!(salt.config().id.as_str(), "kept.example.org");

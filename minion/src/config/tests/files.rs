@@ -129,3 +129,19 @@ fn reading_leaves_the_directory_as_it_was() {
     let left: Vec<_> = fs::read_dir(salt.path()).unwrap().collect();
     assert_eq!(left.len(), 1);
 }
+
+#[test]
+fn a_generated_id_is_kept_and_read_at_the_next_start() {
+    let salt = Salt::with(&[]);
+    let main = format!(
+        "root_dir: {}\nappend_domain: example\n",
+        salt.path().display()
+    );
+    fs::write(salt.path().join("minion"), main).unwrap();
+    let first = salt.config();
+    first.keep_id.unwrap().write().unwrap();
+    let second = salt.config();
+    assert_eq!((second.id, second.keep_id), (first.id, None));
+    fs::write(salt.path().join("etc/salt/minion_id"), "web1").unwrap();
+    assert_eq!(salt.config().id.as_str(), "web1.example");
+}

@@ -1,6 +1,6 @@
 //! What a minion asks of its master.
 //!
-//! There are two commands, since a minion without pillar, mine and file server needs no third; the
+//! There are three commands, since a minion without mine and file server needs no fourth; the
 //! fields are in the order in which a stock minion sends them.
 
 use super::super::id::MinionId;
@@ -16,6 +16,12 @@ pub enum Command {
         tag: String,
         /// What it says.
         data: Value,
+    },
+    /// Asks for the minion's pillar. It is the one way by which a master learns a minion's grains,
+    /// and by them finds whom `salt -G` means.
+    Pillar {
+        /// What the minion is.
+        grains: Value,
     },
     /// Returns what a job gave.
     Return(Box<Return>),
@@ -55,6 +61,17 @@ impl Command {
                 ("pretag", Value::Nil),
                 ("data", data.clone()),
                 ("tag", tag.as_str().into()),
+            ],
+            // Salt 3008.5, salt/pillar/__init__.py, AsyncRemotePillar.compile_pillar.
+            Self::Pillar { grains } => vec![
+                ("id", id.as_str().into()),
+                ("grains", grains.clone()),
+                ("saltenv", Value::Nil),
+                ("pillarenv", Value::Nil),
+                ("pillar_override", Value::Map(Vec::new())),
+                ("extra_minion_data", Value::Map(Vec::new())),
+                ("ver", "2".into()),
+                ("cmd", "_pillar".into()),
             ],
             Self::Return(job) => job.fields(id),
         }

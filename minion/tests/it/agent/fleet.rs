@@ -177,6 +177,11 @@ impl Minion {
         self.ended().await
     }
 
+    /// Drops the future that it runs in.
+    pub(crate) fn drop_it(self) {
+        self.task.abort();
+    }
+
     /// Waits until it ends by itself, and tells how.
     pub(crate) async fn ended(self) -> Ended {
         timeout(LONG, self.task).await.unwrap().unwrap()

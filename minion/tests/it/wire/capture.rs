@@ -29,13 +29,13 @@ pub(crate) struct Capture {
 pub(crate) fn captures() -> Vec<Capture> {
     let root = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/vectors/wire"));
     let mut captures = Vec::new();
-    for version in ["3006.30", "3008.5"] {
+    for version in ["3006.30", "3007.17", "3008.5"] {
         for entry in fs::read_dir(root.join(version)).unwrap() {
             let case = entry.unwrap().file_name().into_string().unwrap();
             captures.push(Capture::open(version, &case));
         }
     }
-    assert_eq!(captures.len(), 26, "a folder is missing or new");
+    assert_eq!(captures.len(), 39, "a folder is missing or new");
     captures
 }
 

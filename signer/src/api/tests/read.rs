@@ -167,3 +167,61 @@ async fn an_admin_sees_every_master_with_its_keys() {
         .await
         .refused(400, "bad-request");
 }
+
+#[tokio::test]
+async fn lists_have_tags_too_and_are_not_sent_again() {
+    let world = World::new().await;
+    world.accepted("m1").await;
+    for path in ["/v1/masters", "/v1/masters/m1", "/v1/signing-keys"] {
+        let first = world.get(admin("ada"), path).await;
+        let etag = first.headers["etag"].clone();
+        let request = |tag| {
+            Request::get(path)
+                .extension(admin("ada"))
+                .header("if-none-match", tag)
+                .body(Body::empty())
+                .unwrap()
+        };
+        let known = world.send(request(etag.clone())).await;
+        assert_eq!(known.status, StatusCode::NOT_MODIFIED, "{path}");
+        assert!(known.body.is_empty());
+        assert_eq!(known.headers["etag"], etag);
+        let other = world.send(request("\"x\"".parse().unwrap())).await;
+        assert_eq!(
+            (other.status, other.body),
+            (StatusCode::OK, first.body),
+            "{path}"
+        );
+    }
+    let before = world.get(admin("ada"), "/v1/masters").await.headers["etag"].clone();
+    world.put("m2", &MasterKey::generate()).await;
+    let after = world.get(admin("ada"), "/v1/masters").await.headers["etag"].clone();
+    assert_ne!(before, after);
+}
+
+#[tokio::test]
+async fn masters_are_listed_in_pages() {
+    let world = World::new().await;
+    for id in ["m1", "m2", "m3"] {
+        world.put(id, &MasterKey::generate()).await;
+    }
+    let whole = world.get(admin("ada"), "/v1/masters").await.json();
+    let mut path = "/v1/masters?limit=2".to_owned();
+    let mut paged = Vec::new();
+    loop {
+        let reply = world.get(admin("ada"), &path).await;
+        paged.extend(reply.json()["masters"].as_array().unwrap().clone());
+        let Some(link) = reply.headers.get("link") else {
+            break;
+        };
+        let link = link.to_str().unwrap();
+        path = link.split(['<', '>']).nth(1).unwrap().to_owned();
+    }
+    assert_eq!(Value::from(paged), whole["masters"]);
+    for wrong in ["limit=0", "limit=x", "after=a%20b", "page=2"] {
+        let reply = world
+            .get(admin("ada"), &format!("/v1/masters?{wrong}"))
+            .await;
+        assert!(reply.status.is_client_error(), "{wrong}");
+    }
+}

@@ -65,9 +65,9 @@ impl Jobs {
     }
 }
 
-/// Twice the most sessions that can be configured, which is what the service sends ahead at the
-/// most.
-const BOUND: usize = 512;
+/// Four times the most sessions that can be configured; the service sends three times as many at
+/// the most.
+const BOUND: usize = 1024;
 
 #[cfg(test)]
 mod tests {
@@ -76,10 +76,10 @@ mod tests {
     #[test]
     fn a_full_queue_returns_the_job_instead_of_waiting() {
         let jobs = Jobs::default();
-        for id in 1..=512 {
+        for id in 1..=1024 {
             jobs.push(Job::Probe { id }).unwrap();
         }
-        assert_eq!(jobs.push(Job::Probe { id: 513 }).unwrap_err().id(), 513);
+        assert_eq!(jobs.push(Job::Probe { id: 1025 }).unwrap_err().id(), 1025);
         assert_eq!(jobs.next().id(), 1);
         jobs.push_front(Job::Probe { id: 1 });
         assert_eq!(jobs.next().id(), 1);

@@ -117,6 +117,8 @@ async fn what_does_not_finish_is_dropped_in_the_end() {
 
 const LIMITS: Limits = Limits {
     connections: 8,
+    requests: 8,
+    requests_per_second: 1000,
     handshake_timeout: Duration::from_secs(20),
     header_timeout: Duration::from_secs(20),
     request_timeout: Duration::from_secs(20),

@@ -10,6 +10,7 @@ use tower::ServiceExt;
 
 use super::*;
 use crate::api::problem::MEDIA_TYPE;
+use crate::config::Limits;
 
 #[tokio::test]
 async fn every_answer_has_an_id_of_ours() {
@@ -112,7 +113,16 @@ fn app() -> Router {
         .route("/length", put(async |body: String| body.len().to_string()))
         .route("/panic", get(panics))
         .route("/hang", get(std::future::pending::<()>));
-    layered(router, Duration::from_millis(200))
+    let limits = Limits {
+        connections: 1,
+        requests: 64,
+        requests_per_second: 1000,
+        handshake_timeout: Duration::from_secs(1),
+        header_timeout: Duration::from_secs(1),
+        request_timeout: Duration::from_secs(1),
+        drain_timeout: Duration::from_secs(1),
+    };
+    layered(router, Duration::from_millis(200), Admission::new(&limits))
 }
 
 async fn panics() {

@@ -65,6 +65,7 @@ fn fields(load: &Value) -> String {
 }
 
 /// Everything but what a scenario with a master is needed for.
+#[expect(clippy::too_many_lines, reason = "a table of cases")]
 fn loads() -> Vec<Value> {
     let kwarg = |name: &str, value: Value| Value::map([("__kwarg__", true.into()), (name, value)]);
     let number = Value::Unsigned;
@@ -141,10 +142,6 @@ fn loads() -> Vec<Value> {
     ask("grains.get", &["os".into(), "".into(), Value::Nil]);
     ask(
         "grains.get",
-        &["os".into(), "".into(), ":".into(), false.into()],
-    );
-    ask(
-        "grains.get",
         &["os".into(), "".into(), ":".into(), true.into(), number(1)],
     );
     ask("grains.get", &["os:x".into()]);
@@ -187,13 +184,13 @@ fn loads() -> Vec<Value> {
     ask("status.ping_master", &["".into()]);
     ask(
         "sys.list_functions",
-        &["test.ping".into(), "test.e*".into()],
+        &["test.ping".into(), "test.ech*".into()],
     );
     ask(
         "sys.list_functions",
         &["nothing".into(), kwarg("x", number(1))],
     );
-    ask("sys.list_functions", &["test.[ep]*".into()]);
+    ask("sys.list_functions", &["key.[a-g]*".into()]);
     ask("sys.list_functions", &[number(5)]);
     ask("sys.list_functions", &[Value::Nil]);
     ask("sys.list_functions", &[Value::Array(vec![])]);
@@ -203,7 +200,6 @@ fn loads() -> Vec<Value> {
 
     ask("no.such", &[]);
     ask("no_such", &["x".into()]);
-    ask("", &[]);
     ask("test.pin", &[]);
     ask("key.finge", &["a".into()]);
 

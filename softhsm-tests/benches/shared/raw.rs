@@ -26,6 +26,8 @@ pub(crate) struct Loop {
     child: Child,
     orders: ChildStdin,
     answers: BufReader<ChildStdout>,
+    /// From loading the module to the login, with the sessions.
+    login: Duration,
 }
 
 impl Loop {
@@ -46,16 +48,33 @@ impl Loop {
         }
         writeln!(orders)?;
         let answers = BufReader::new(child.stdout.take().context("no output")?);
-        Ok(Self {
+        let mut plain = Self {
             child,
             orders,
             answers,
-        })
+            login: Duration::ZERO,
+        };
+        plain.login = plain.answer()?;
+        Ok(plain)
+    }
+
+    /// How long the token takes from loading the module to the login, with the sessions.
+    pub(crate) const fn login(&self) -> Duration {
+        self.login
+    }
+
+    /// Its process.
+    pub(crate) fn process(&self) -> u32 {
+        self.child.id()
     }
 
     /// Makes so many signatures, and tells how long that took.
     pub(crate) fn sign(&mut self, count: usize) -> Result<Duration> {
         writeln!(self.orders, "{count}")?;
+        self.answer()
+    }
+
+    fn answer(&mut self) -> Result<Duration> {
         let mut answer = String::new();
         self.answers.read_line(&mut answer)?;
         let nanoseconds = answer.trim().parse().context("the plain loop has failed")?;
@@ -74,7 +93,9 @@ impl Drop for Loop {
 pub(crate) fn run(mut arguments: impl Iterator<Item = String>) -> Result<()> {
     let mut argument = || arguments.next().context("too few arguments");
     let (module, pin, sessions) = (argument()?, argument()?, argument()?);
+    let start = Instant::now();
     let (functions, sessions) = open(Path::new(&module), &pin, sessions.parse()?)?;
+    println!("{}", start.elapsed().as_nanos());
     let mut lines = std::io::stdin().lock().lines();
     let mut inputs = Vec::new();
     for line in lines.by_ref() {

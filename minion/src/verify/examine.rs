@@ -1,52 +1,78 @@
 //! What is wrong with a signature that does not verify.
 //!
-//! The verdict is [`minion::verify`]'s, which says yes or no. To somebody whose minions do not sign
-//! in, "no" is not enough: this opens the block that the key signed and compares it with the
-//! mistakes that are known to happen. It is used only after the verdict.
+//! The verdict is [`PublicKey::verify`]'s, which says yes or no. To somebody whose minions do not
+//! sign in, "no" is not enough: this opens the block that the key signed and compares it with the
+//! mistakes that are known to happen. It is used only after the verdict, by people and not by a
+//! handshake.
 
-use minion::verify::{
-    Algorithm, KeyError, KeyHash, PublicKey, Signature, SignatureError, clean_key,
-};
-use openssl::bn::BigNum;
-use openssl::rsa::{Padding, Rsa};
+use openssl::rsa::Padding;
 use sha2::{Digest, Sha256, Sha512};
+
+use super::{Algorithm, KeyError, KeyHash, PublicKey, Signature, SignatureError, clean_key};
 
 /// The verdict on a signature file.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Examination {
-    pub(super) verdict: Verdict,
+pub struct Examination {
+    /// Whether it verifies.
+    pub verdict: Verdict,
     /// The master's key, by its canonical form.
-    pub(super) master: KeyHash,
+    pub master: KeyHash,
     /// What does not change the verdict.
-    pub(super) remarks: Vec<String>,
+    pub remarks: Vec<String>,
 }
 
+/// Whether a signature verifies, and under what.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Verdict {
-    Invalid { reasons: Vec<Reason> },
-    Valid { key: usize, algorithm: Algorithm },
+pub enum Verdict {
+    /// No key made it over this master's key.
+    Invalid {
+        /// What is known about why; at least one.
+        reasons: Vec<Reason>,
+    },
+    /// It verifies.
+    Valid {
+        /// The number of the signing key.
+        key: usize,
+        /// With what.
+        algorithm: Algorithm,
+    },
 }
 
 /// One reason, with the number of the signing key that it is about.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Reason {
+pub enum Reason {
     /// Made by this key with a hash that Salt does not have.
-    Hash { key: usize, name: &'static str },
+    Hash {
+        /// The number of the key.
+        key: usize,
+        /// The hash.
+        name: &'static str,
+    },
     /// Another length than this key's signatures have.
-    Length { found: usize },
+    Length {
+        /// Its length in bytes.
+        found: usize,
+    },
     /// Made by this key over the text with its final newline.
-    Newline { key: usize },
+    Newline {
+        /// The number of the key.
+        key: usize,
+    },
     /// Made by none of the keys.
     NoKey,
     /// Made by this key over something else.
-    OtherMessage { key: usize },
+    OtherMessage {
+        /// The number of the key.
+        key: usize,
+    },
     /// No signature at all.
     Unreadable(SignatureError),
 }
 
 impl Reason {
     /// The reason in words; `by` names a key by its number.
-    pub(super) fn text(&self, by: impl Fn(usize) -> Option<String>) -> String {
+    #[must_use]
+    pub fn text(&self, by: impl Fn(usize) -> Option<String>) -> String {
         let by = |key: &usize| by(*key).unwrap_or_default();
         match self {
             Self::Hash { key, name } => format!(
@@ -78,7 +104,7 @@ impl Reason {
 /// # Errors
 ///
 /// Fails if `master` is no public key in any spelling.
-pub(super) fn examine(
+pub fn examine(
     signature: &[u8],
     master: &str,
     keys: &[PublicKey],
@@ -176,13 +202,12 @@ fn mistake(key: usize, block: &[u8], shown: &[u8]) -> Reason {
 
 /// The block inside the signature, if this key made it.
 fn recover(key: &PublicKey, signature: &Signature) -> Option<Vec<u8>> {
-    let number = |bytes: Vec<u8>| BigNum::from_slice(&bytes).ok();
-    let rsa = Rsa::from_public_components(number(key.modulus())?, number(key.exponent())?).ok()?;
-    let mut block = vec![0; key.modulus().len()];
+    let mut block = vec![0; key.rsa().size() as usize];
     if signature.as_bytes().len() != block.len() {
         return None;
     }
-    let length = rsa
+    let length = key
+        .rsa()
         .public_decrypt(signature.as_bytes(), &mut block, Padding::PKCS1)
         .ok()?;
     block.truncate(length);
@@ -193,6 +218,7 @@ fn recover(key: &PublicKey, signature: &Signature) -> Option<Vec<u8>> {
 mod tests {
     use openssl::hash::MessageDigest;
     use openssl::pkey::{PKey, Private};
+    use openssl::rsa::Rsa;
     use openssl::sign::Signer;
 
     use super::*;
@@ -254,10 +280,7 @@ mod tests {
     }
     macro_rules! vectors {
         () => {
-            concat!(
-                env!("CARGO_MANIFEST_DIR"),
-                "/../minion/tests/vectors/gen-signature/"
-            )
+            concat!(env!("CARGO_MANIFEST_DIR"), "/tests/vectors/gen-signature/")
         };
     }
 

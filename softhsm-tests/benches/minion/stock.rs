@@ -1,0 +1,304 @@
+//! Ours and a stock minion of the same Salt, at the same masters.
+
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use minion::verify::Algorithm;
+use serde_json::json;
+use softhsm_tests::process::Process;
+use softhsm_tests::salt::{
+    Console, Master, Minion, MinionConfig, Ours, OursConfig, RunningOurs, Stage, Version,
+};
+
+use crate::figure::{Bound, Figures, Spread};
+use crate::usage::{cpu, resident};
+
+pub(crate) fn measure(figures: &mut Figures, version: Version) -> Result<()> {
+    println!("Beside a stock minion {version}");
+    let stage = Stage::of(version)?;
+    let mut trio = stage.trio()?;
+    let masters: Vec<&Master> = trio.masters.iter().collect();
+    let pair = Pair {
+        stage: &stage,
+        version,
+        trusted: stage.trusted()?,
+        masters: masters
+            .iter()
+            .map(|master| master.address().to_string())
+            .collect(),
+    };
+    let (ours, stock) = start_up(figures, &pair)?;
+    memory(figures, &ours, &stock)?;
+    let mut ratios = Vec::new();
+    let (mut own, mut theirs) = (Vec::new(), Vec::new());
+    for at in 0..KILLS {
+        let at = at % 3;
+        let marks = (ours.log().len(), stock.log().len());
+        let start = Instant::now();
+        trio.masters.get_mut(at).context("three masters")?.kill();
+        let (quick, slow) = both(
+            || wait(ours.log(), marks.0, start),
+            || wait(stock.log(), marks.1, start),
+        )?;
+        ratios.push(slow / quick);
+        own.push(quick);
+        theirs.push(slow);
+        trio.masters
+            .get_mut(at)
+            .context("three masters")?
+            .restart()?;
+    }
+    figures.judge(
+        "kill -9 to ready on the next: ours",
+        Spread::of(own),
+        "s",
+        Bound::None,
+    );
+    figures.judge(
+        "kill -9 to ready on the next: stock",
+        Spread::of(theirs),
+        "s",
+        Bound::None,
+    );
+    // 3006.30 has no socket monitor and finds out at some moment of its interval.
+    let bound = match version {
+        Version::V3008 => Bound::AtLeast(4.0),
+        Version::V3006 | Version::V3007 => Bound::None,
+    };
+    figures.judge(
+        "kill -9 to ready on the next: times faster",
+        Spread::of(ratios),
+        "",
+        bound,
+    );
+    drop((ours, stock, trio));
+    handshake(figures, pair.stage, version)
+}
+
+struct Pair<'a> {
+    stage: &'a Stage,
+    version: Version,
+    trusted: String,
+    masters: Vec<String>,
+}
+
+impl Pair<'_> {
+    fn ours(&self, id: &str) -> Result<Ours> {
+        Ours::create(OursConfig {
+            id,
+            masters: &self.masters,
+            trusted: &self.trusted,
+            algorithm: Algorithm::Sha1,
+            options: &[("log_level", "info"), ("master_alive_interval", INTERVAL)],
+        })
+    }
+
+    fn start_stock(&self, id: &str, alive: &str) -> Result<Minion> {
+        Minion::start(MinionConfig {
+            version: self.version,
+            id,
+            masters: &self.masters,
+            trusted: &self.trusted,
+            algorithm: Algorithm::Sha1,
+            namespace: self.stage.namespace(),
+            log_level: "info",
+            alive_interval: alive,
+        })
+    }
+}
+
+/// From the start of the process to readiness, with a key that is there and accepted.
+fn start_up(figures: &mut Figures, pair: &Pair<'_>) -> Result<(RunningOurs, Minion)> {
+    let mut ours = pair.ours(&format!("ours-{}", pair.version))?;
+    let mut running = ours.start(pair.stage.namespace())?;
+    wait(running.log(), 0, Instant::now())?;
+    let mut stock = pair.start_stock(&format!("stock-{}", pair.version), INTERVAL)?;
+    wait(stock.log(), 0, Instant::now())?;
+    let (mut own, mut theirs, mut ratios) = (Vec::new(), Vec::new(), Vec::new());
+    for _ in 0..STARTS {
+        ours = running.end();
+        let start = Instant::now();
+        running = ours.start(pair.stage.namespace())?;
+        let quick = wait(running.log(), 0, start)?;
+        let start = Instant::now();
+        stock.restart()?;
+        let slow = wait(stock.log(), 0, start)?;
+        own.push(quick);
+        theirs.push(slow);
+        ratios.push(slow / quick);
+    }
+    figures.judge("start to ready: ours", Spread::of(own), "s", Bound::None);
+    figures.judge(
+        "start to ready: stock",
+        Spread::of(theirs),
+        "s",
+        Bound::None,
+    );
+    let bound = Bound::AtLeast(10.0);
+    figures.judge(
+        "start to ready: times faster",
+        Spread::of(ratios),
+        "",
+        bound,
+    );
+    Ok((running, stock))
+}
+
+fn memory(figures: &mut Figures, ours: &RunningOurs, stock: &Minion) -> Result<()> {
+    let (own, count) = resident(ours.process())?;
+    ensure!(count == 1, "our minion is {count} processes");
+    let (theirs, _) = resident(stock.process())?;
+    figures.judge(
+        "memory, idle: ours",
+        Spread::of([own / 1024.0]),
+        "MiB",
+        Bound::AtMost(8.0),
+    );
+    figures.judge(
+        "memory, idle: stock",
+        Spread::of([theirs / 1024.0]),
+        "MiB",
+        Bound::None,
+    );
+    let ratio = Spread::of([theirs / own]);
+    figures.judge("memory, idle: times less", ratio, "", Bound::AtLeast(10.0));
+    Ok(())
+}
+
+/// The same master takes a new AES key, and both minions have to sign in again at the next
+/// publication: what that costs each, less what it costs to be idle for as long.
+fn handshake(figures: &mut Figures, stage: &Stage, version: Version) -> Result<()> {
+    let restless = stage.restless()?;
+    let console = restless.master.console()?;
+    let pair = Pair {
+        stage,
+        version,
+        trusted: restless.trusted.clone(),
+        masters: vec![restless.master.address().to_string()],
+    };
+    let ours = pair.ours("ours-handshake")?;
+    ours.seed(console)?;
+    let ours = ours.start(stage.namespace())?;
+    wait(ours.log(), 0, Instant::now())?;
+    // An alive check is a fork of the whole process and would be counted.
+    let stock = pair.start_stock("stock-handshake", "3600")?;
+    let new = format!("event salt/auth {{\"result\": true, \"act\": \"pend\", \"id\": \"{STOCK}\"");
+    console.events().wait_for(&new)?;
+    console.accept(STOCK)?;
+    wait(stock.log(), 0, Instant::now())?;
+    console.key("gen_accept", &json!(["nobody"]))?;
+
+    let (mut own, mut theirs, mut ratios) = (Vec::new(), Vec::new(), Vec::new());
+    for round in 0..=HANDSHAKES {
+        let idle = window(&ours, &stock, || Ok(()))?;
+        let signed_in = ours.log().count(SIGNED_IN);
+        let busy = window(&ours, &stock, || rotate(console))?;
+        ensure!(
+            ours.log().count(SIGNED_IN) == signed_in + 1,
+            "not one sign-in: {}",
+            ours.log().text()
+        );
+        let (quick, slow) = (busy.0 - idle.0, busy.1 - idle.1);
+        if round > 0 {
+            own.push(quick * 1e3);
+            theirs.push(slow * 1e3);
+            ratios.push(slow / quick);
+        }
+    }
+    figures.judge(
+        "CPU of one sign-in: ours",
+        Spread::of(own),
+        "ms",
+        Bound::None,
+    );
+    figures.judge(
+        "CPU of one sign-in: stock",
+        Spread::of(theirs),
+        "ms",
+        Bound::None,
+    );
+    let bound = Bound::AtLeast(10.0);
+    figures.judge(
+        "CPU of one sign-in: times less",
+        Spread::of(ratios),
+        "",
+        bound,
+    );
+    Ok(())
+}
+
+/// Lets the master rotate its key and publish something, and waits until both minions have signed
+/// in again.
+fn rotate(console: &Console) -> Result<()> {
+    let mark = console.events().len();
+    console.key("gen_accept", &json!(["goner"]))?;
+    console.key("delete", &json!(["goner"]))?;
+    let events = console.events();
+    events.wait_for_after(mark, r#"event key {"rotate_aes_key": true"#)?;
+    console.publish(("glob", json!("nobody")), "test.ping", &[])?;
+    for id in ["ours-handshake", STOCK] {
+        let line = format!("\"act\": \"accept\", \"id\": \"{id}\"");
+        events.wait_for_after(mark, &line)?;
+    }
+    Ok(())
+}
+
+/// CPU seconds of both in a window of fixed length, in which something may happen.
+fn window(
+    ours: &RunningOurs,
+    stock: &Minion,
+    act: impl FnOnce() -> Result<()>,
+) -> Result<(f64, f64)> {
+    let end = Instant::now() + WINDOW;
+    let spent = |process: &Process, since: Duration| {
+        Ok::<_, anyhow::Error>(cpu(process)?.saturating_sub(since).as_secs_f64())
+    };
+    let before = (cpu(ours.process())?, cpu(stock.process())?);
+    act()?;
+    ensure!(
+        Instant::now() < end,
+        "the window is too short for this machine"
+    );
+    pause_until(end);
+    Ok((
+        spent(ours.process(), before.0)?,
+        spent(stock.process(), before.1)?,
+    ))
+}
+
+/// Nothing tells when a minion has done all that a sign-in entails.
+fn pause_until(end: Instant) {
+    let (_nobody, never) = mpsc::channel::<()>();
+    let _ = never.recv_timeout(end.saturating_duration_since(Instant::now()));
+}
+
+fn wait(log: &softhsm_tests::process::Log, from: usize, start: Instant) -> Result<f64> {
+    log.wait_for_after(from, "Minion is ready to receive requests!")?;
+    Ok(start.elapsed().as_secs_f64())
+}
+
+/// Waits for two things at once.
+fn both<T: Send>(
+    one: impl FnOnce() -> Result<T> + Send,
+    other: impl FnOnce() -> Result<T>,
+) -> Result<(T, T)> {
+    std::thread::scope(|scope| {
+        let one = scope.spawn(one);
+        let other = other()?;
+        let one = one
+            .join()
+            .map_err(|_| anyhow::anyhow!("a wait has panicked"))?;
+        Ok((one?, other))
+    })
+}
+
+/// `master_alive_interval`, the same for both.
+const INTERVAL: &str = "5";
+const STARTS: usize = 7;
+/// Each is followed by the start of a master.
+const KILLS: usize = 5;
+const HANDSHAKES: usize = 7;
+const WINDOW: Duration = Duration::from_secs(4);
+const STOCK: &str = "stock-handshake";
+const SIGNED_IN: &str = "Authentication with master successful!";

@@ -1,0 +1,139 @@
+//! The audit log, from the service and from its file.
+
+use std::process::Command;
+use std::time::Instant;
+
+use minion::verify::Algorithm;
+use softhsm_tests::binaries::mastersign;
+use softhsm_tests::people::Master;
+use softhsm_tests::process::{PATIENCE, attempt, run};
+use softhsm_tests::service::Site;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_auditor_reads_exports_and_checks_the_log_of_a_running_service() {
+    let site = Site::create().unwrap();
+    let service = site.serve().unwrap();
+    let master = Master::new(&site.pki().master("alpha").unwrap()).unwrap();
+    let client = master.connect(&service).unwrap();
+    master.put(&client, Algorithm::Sha1).await.unwrap();
+    let papers = site.pki().auditor("eve").unwrap();
+    let audit = |words: &[&str]| {
+        let mut command = mastersign().unwrap();
+        command
+            .arg("audit")
+            .args(words)
+            .arg("--url")
+            .arg(service.url());
+        command.args(papers.operator_options());
+        command
+    };
+    let shown = run(&audit(&["tail"])).unwrap();
+    assert!(
+        shown.lines().next().unwrap().contains("store-created"),
+        "{shown}"
+    );
+    assert!(shown.contains("key-presented"), "{shown}");
+    assert!(shown.contains("by mastersign:master:alpha"), "{shown}");
+
+    let export = site.directory().join("audit.jsonl");
+    run(&audit(&["export", &format!("--out={}", export.display())])).unwrap();
+    let told = run(&audit(&["verify"])).unwrap();
+    assert!(told.contains("not judged"), "{told}");
+    let head = told
+        .split("ends at ")
+        .nth(1)
+        .unwrap()
+        .split_whitespace()
+        .next()
+        .unwrap();
+
+    // The export says the same, and so does the database of the running service.
+    for (option, path) in [("--file", &export), ("--database", &site.database())] {
+        let mut verify = mastersign().unwrap();
+        verify
+            .args(["audit", "verify", "--head", head, option])
+            .arg(path);
+        let told = run(&verify).unwrap();
+        assert!(!told.contains("not judged"), "{told}");
+    }
+    // A tail that was cut off is a chain; the head tells.
+    let text = std::fs::read_to_string(&export).unwrap();
+    let (cut, _) = text.trim_end().rsplit_once('\n').unwrap();
+    std::fs::write(&export, cut).unwrap();
+    let mut verify = mastersign().unwrap();
+    verify.args(["audit", "verify", "--file"]).arg(&export);
+    assert!(run(&verify).unwrap().contains("not judged"));
+    let (status, _, error) = attempt(verify.args(["--head", head])).unwrap();
+    assert_eq!(status.code(), Some(42));
+    assert!(error.contains("cut off"), "{error}");
+
+    // Nobody else reads it.
+    let mut command = mastersign().unwrap();
+    command.args(["audit", "tail", "--url"]).arg(service.url());
+    command.args(site.pki().admin("olga").unwrap().operator_options());
+    let (status, _, error) = attempt(&command).unwrap();
+    assert_eq!(status.code(), Some(1));
+    assert!(error.contains("auditor"), "{error}");
+}
+
+#[test]
+fn a_command_that_is_run_beside_the_service_is_recorded_once() {
+    let site = Site::create().unwrap();
+    let service = site.serve().unwrap();
+    service.log().wait_for("the HSM is ready").unwrap();
+    let mut command = mastersign().unwrap();
+    command.args(["hsm", "test", "--config"]).arg(site.config());
+    run(&command).unwrap();
+    let records = recorded(&site, 1);
+    assert!(records[0].contains("hsm test"), "{records:?}");
+    assert!(records[0].contains("local:uid="), "{records:?}");
+    assert!(service.stop().unwrap().success());
+
+    // While the service is down, the note waits for it.
+    run(&command).unwrap();
+    let again = site.serve().unwrap();
+    assert_eq!(recorded(&site, 2).len(), 2);
+    assert!(again.stop().unwrap().success());
+}
+
+#[test]
+fn an_edit_in_the_database_is_found_and_named() {
+    let site = Site::create().unwrap();
+    site.without_hsm().unwrap();
+    assert!(site.serve().unwrap().stop().unwrap().success());
+    let database = rusqlite::Connection::open(site.database()).unwrap();
+    let edited = database.execute(
+        "UPDATE rows SET value = CAST(replace(CAST(value AS TEXT), 'store-created', 'key-accepted') \
+         AS BLOB) WHERE name LIKE 'audit/record/%'",
+        [],
+    );
+    assert_eq!(edited.unwrap(), 1);
+    drop(database);
+    let mut verify = mastersign().unwrap();
+    verify
+        .args(["audit", "verify", "--database"])
+        .arg(site.database());
+    let (status, _, error) = attempt(&verify).unwrap();
+    assert_eq!(status.code(), Some(42));
+    assert!(error.contains("record 1"), "{error}");
+}
+
+/// The records of local commands, when there are so many.
+fn recorded(site: &Site, count: usize) -> Vec<String> {
+    let end = Instant::now().checked_add(PATIENCE).unwrap();
+    loop {
+        let mut tail: Command = mastersign().unwrap();
+        tail.args(["audit", "tail", "-n", "1000", "--database"])
+            .arg(site.database());
+        let shown = run(&tail).unwrap();
+        let found: Vec<String> = shown
+            .lines()
+            .filter(|line| line.contains("local-command"))
+            .map(str::to_owned)
+            .collect();
+        if found.len() >= count {
+            return found;
+        }
+        assert!(Instant::now() < end, "no record of the command in {shown}");
+    }
+}

@@ -1,0 +1,49 @@
+//! What the code of 3007.17 does in another way; the rest in `make soak`.
+
+use super::{cases, trio_cases};
+
+trio_cases! {
+    as_root, V3007;
+    masters_that_deny_the_minions_packets_are_left,
+    ; soak:
+    masters_behind_a_cut_cable_are_left,
+    masters_whose_port_closes_are_left,
+    masters_that_have_forgotten_the_connection_are_left,
+}
+
+cases! {
+    changes, V3007;
+    a_rotated_key_is_fetched_at_the_next_publication,
+    ; soak:
+    a_minion_whose_key_was_deleted_waits_for_the_operator,
+    a_restarted_master_is_found_again,
+    a_full_master_lets_the_minion_in_when_another_leaves,
+}
+
+trio_cases! {
+    failover, V3007;
+    killed_masters_are_left_one_after_the_other,
+    stopped_masters_are_left_one_after_the_other,
+    ; soak:
+    masters_that_are_no_good_are_passed_over_at_every_position,
+    all_masters_are_gone_and_one_comes_back,
+    a_flapping_master_is_left_alone,
+    the_first_master_is_gone_back_to,
+}
+
+cases! {
+    jobs, V3007;
+    jobs_are_answered_as_salt_does,
+    ; soak:
+    a_target_is_who_it_says,
+}
+
+cases! {
+    sign_in, V3007;
+    a_master_with_a_signature_file_is_verified_and_used,
+    ; soak:
+    a_pending_minion_waits_and_is_let_in_when_it_is_accepted,
+    a_rejected_minion_goes_on_asking_and_is_let_in_when_it_is_accepted,
+    another_key_for_the_id_is_denied,
+    a_master_that_signs_each_answer_is_verified_and_used,
+}
