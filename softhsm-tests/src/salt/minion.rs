@@ -49,6 +49,48 @@ impl Minion {
     ///
     /// Fails if its files can't be written or it can't be started.
     pub fn start(config: MinionConfig<'_>) -> Result<Self> {
+        Self::start_in(TempDir::with_prefix("minion-")?, config, VERIFYING)
+    }
+
+    /// Starts it as it is in a fleet without signing: it has no signing key and verifies nothing.
+    ///
+    /// # Errors
+    ///
+    /// As [`Minion::start`].
+    pub fn start_unready(config: MinionConfig<'_>) -> Result<Self> {
+        Self::start_in(TempDir::with_prefix("minion-")?, config, "")
+    }
+
+    /// Ends it, gives it the signing key and the settings, and starts it again.
+    ///
+    /// # Errors
+    ///
+    /// As [`Minion::start`].
+    pub fn make_ready(self, config: MinionConfig<'_>) -> Result<Self> {
+        Self::start_in(self.end(), config, VERIFYING)
+    }
+
+    /// Ends it, takes the settings away, and starts it again.
+    ///
+    /// # Errors
+    ///
+    /// As [`Minion::start`].
+    pub fn make_unready(self, config: MinionConfig<'_>) -> Result<Self> {
+        Self::start_in(self.end(), config, "")
+    }
+
+    fn end(self) -> TempDir {
+        let Self {
+            mut process,
+            command: _,
+            directory,
+        } = self;
+        process.kill();
+        super::forget_process(directory.path());
+        directory
+    }
+
+    fn start_in(directory: TempDir, config: MinionConfig<'_>, verification: &str) -> Result<Self> {
         let MinionConfig {
             version,
             id,
@@ -59,7 +101,6 @@ impl Minion {
             log_level,
             alive_interval,
         } = config;
-        let directory = TempDir::with_prefix("minion-")?;
         let masters: String = masters
             .iter()
             .map(|address| format!("  - {address}\n"))
@@ -67,13 +108,15 @@ impl Minion {
         fs::write(
             directory.path().join("minion"),
             format!(
-                "{}id: {id}\nmaster:\n{masters}{SETTINGS}signing_algorithm: {algorithm}\n\
-                 master_alive_interval: {alive_interval}\n",
+                "{}id: {id}\nmaster:\n{masters}{SETTINGS}{verification}\
+                 signing_algorithm: {algorithm}\nmaster_alive_interval: {alive_interval}\n",
                 common_config(directory.path())?
             ),
         )?;
-        fs::create_dir(directory.path().join("pki"))?;
-        fs::write(directory.path().join("pki/master_sign.pub"), trusted)?;
+        fs::create_dir_all(directory.path().join("pki"))?;
+        if !verification.is_empty() {
+            fs::write(directory.path().join("pki/master_sign.pub"), trusted)?;
+        }
         let mut command = version.command("salt-minion")?;
         command
             .arg("-c")
@@ -117,13 +160,16 @@ impl Minion {
     }
 }
 
-/// Verification on, failover on; the rest only makes it start faster and forgive a loaded machine.
+const VERIFYING: &str = "\
+verify_master_pubkey_sign: True
+always_verify_signature: True
+";
+
+/// Failover on; the rest only makes it start faster and forgive a loaded machine.
 const SETTINGS: &str = "\
 master_type: failover
 master_tries: -1
 retry_dns: 0
-verify_master_pubkey_sign: True
-always_verify_signature: True
 auth_timeout: 30
 acceptance_wait_time: 1
 random_reauth_delay: 1

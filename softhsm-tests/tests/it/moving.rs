@@ -46,8 +46,8 @@ fn roll_out(version: Version) {
     let installation = Installation::create(version, "alpha").unwrap();
     installation.without_signature().unwrap();
     fs::create_dir(installation.config_dir().join("master.d")).unwrap();
-    let master = installation.start().unwrap();
-    let masters = [master.address()];
+    let mut master = installation.start().unwrap();
+    let masters = [master.address().to_string()];
     let trusted = fs::read_to_string(site.token().public_key_file()).unwrap();
     let config = |id| config(version, id, &masters, &trusted);
     let early = Minion::start_unready(config("early")).unwrap();
@@ -59,7 +59,7 @@ fn roll_out(version: Version) {
 
     // Steps 1 and 2: the signature is made, Salt is not told; nobody is cut off.
     sign(&site, &service, master.installation(), "alpha");
-    let master = master.restart().unwrap();
+    master.restart().unwrap();
     for (minion, id) in [(&early, "early"), (&late, "late")] {
         eventually(&master, id);
         assert_eq!(minion.log().count(NOT_ENABLED), 0);
@@ -80,7 +80,7 @@ fn roll_out(version: Version) {
         &["--once", "--drop-in"],
     ))
     .unwrap();
-    let master = master.restart().unwrap();
+    master.restart().unwrap();
     early.log().wait_for(VERIFIED).unwrap();
     early.log().wait_for(READY).unwrap();
     eventually(&master, "early");
@@ -103,7 +103,7 @@ fn roll_out(version: Version) {
         &["--undo"],
     ))
     .unwrap();
-    let master = master.restart().unwrap();
+    master.restart().unwrap();
     // A running minion of 3006 signs in again at the first publication that it cannot read.
     assert!(!master.hears_from("early").unwrap());
     early.log().wait_for_after(mark, NOT_SENT).unwrap();
