@@ -1,3 +1,5 @@
+//! Where the door is, and who is behind it.
+
 use std::os::unix::fs::PermissionsExt;
 
 use super::*;
