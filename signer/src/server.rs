@@ -30,9 +30,10 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use self::admission::Admission;
-use self::listener::{Listener, Stop};
+use self::listener::{Front, Listener, Stop};
 use self::readiness::Sources;
-use crate::api::{self, health};
+use self::request::Around;
+use crate::api::{Api, health};
 use crate::audit::Inbox;
 use crate::authorize::{OperatorsCa, OperatorsCaError};
 use crate::clock::{Clock, SystemClock};
@@ -152,10 +153,12 @@ impl Server {
             api: Listener {
                 socket: sockets.api,
                 tls: Some(Arc::clone(&live)),
-                router: request::layered(
-                    api::router(Arc::clone(&service)),
-                    config.limits.request_timeout,
-                    admission.clone(),
+                front: Front::Api(
+                    Arc::new(Around::new(
+                        config.limits.request_timeout,
+                        admission.clone(),
+                    )),
+                    Arc::new(Api::new(Arc::clone(&service))),
                 ),
                 limits: config.limits,
             },
@@ -347,7 +350,7 @@ const fn operations(socket: TcpListener, router: Router, limits: Limits) -> List
     Listener {
         socket,
         tls: None,
-        router,
+        front: Front::Plain(router),
         limits: Limits {
             connections: OPS_CONNECTIONS,
             ..limits
