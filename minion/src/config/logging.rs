@@ -6,9 +6,9 @@
 use std::path::{Path, PathBuf};
 
 use super::option::Options;
-use super::path::below;
 use super::{ConfigError, Overrides};
 use crate::log::{DateFormat, Format, Level, Output, Settings};
+use crate::salt_config::below;
 
 /// Reads the options of the log.
 pub(super) fn read(

@@ -7,6 +7,7 @@
 
 use std::path::{Path, PathBuf};
 
+use minion::salt_config::Source;
 use nix::errno::Errno;
 use nix::sys::stat::stat;
 use nix::unistd::{
@@ -14,7 +15,6 @@ use nix::unistd::{
 };
 
 use super::directory::{DirectoryError, PkiDir};
-use super::salt_config::Source;
 
 /// Becomes the owner of `pki_dir` if this process is root's, and opens it.
 ///

@@ -6,15 +6,11 @@
 //! refused by name: a guess here ends as minions that no longer
 //! sign in.
 
-mod load;
-mod pattern;
+use std::path::{Path, PathBuf};
 
-use std::path::{Component, Path, PathBuf};
-
+use minion::salt_config::{self, Daemon, FileError, Loaded, Source, Table, below, normal};
 use secrecy::SecretString;
-use serde_json::{Map, Value};
-
-pub use load::{LoadError, Source};
+use serde_json::Value;
 
 /// The options of a salt-master that decide where its keys and its signature are.
 #[derive(Debug)]
@@ -51,14 +47,21 @@ impl SaltMaster {
     /// Names the file that cannot be read, or the option that cannot be followed and what to do
     /// about it.
     pub fn load(directory: &Path) -> Result<Self, SaltConfigError> {
-        let (options, sources) = load::load(directory).map_err(SaltConfigError::Load)?;
-        Self::from_options(&options, sources)
+        if !directory.is_dir() {
+            return Err(SaltConfigError::NoDirectory(directory.to_owned()));
+        }
+        let loaded = salt_config::load(Daemon::Master, &directory.join("master"))?;
+        Self::read(loaded)
     }
 
-    fn from_options(
-        options: &Map<String, Value>,
-        sources: Vec<Source>,
-    ) -> Result<Self, SaltConfigError> {
+    /// Makes something of options that were read.
+    ///
+    /// # Errors
+    ///
+    /// As [`load`](Self::load), files apart.
+    pub fn read(loaded: Loaded) -> Result<Self, SaltConfigError> {
+        let Loaded { options, sources } = loaded;
+        let options = &options;
         if let Some(driver) = text(options, "keys.cache_driver")?
             && driver != "localfs_key"
         {
@@ -135,7 +138,10 @@ pub enum SaltConfigError {
     KeysElsewhere(String),
     /// The files cannot be read.
     #[error("failed to read the configuration of the salt-master")]
-    Load(#[source] LoadError),
+    Load(#[from] FileError),
+    /// The directory does not exist.
+    #[error("there is no directory {}; --salt-config says where Salt's `master` file is", .0.display())]
+    NoDirectory(PathBuf),
     /// `cluster_pki_dir` depends on where salt-master is started.
     #[error(
         "cluster_pki_dir is relative, so it depends on where salt-master is started; write an absolute path"
@@ -163,10 +169,7 @@ pub enum SaltConfigError {
     },
 }
 
-fn text(
-    options: &Map<String, Value>,
-    option: &'static str,
-) -> Result<Option<String>, SaltConfigError> {
+fn text(options: &Table, option: &'static str) -> Result<Option<String>, SaltConfigError> {
     match options.get(option) {
         None | Some(Value::Null) => Ok(None),
         Some(Value::String(value)) if value.starts_with("sdb://") => {
@@ -181,18 +184,15 @@ fn text(
     }
 }
 
-/// `id`, to which Salt adds `append_domain` unless it ends with it or with a dot.
-fn id(options: &Map<String, Value>) -> Result<Option<String>, SaltConfigError> {
+/// `id`, to which Salt adds `append_domain`.
+fn id(options: &Table) -> Result<Option<String>, SaltConfigError> {
     let Some(id) = text(options, "id")?.filter(|id| !id.is_empty()) else {
         return Ok(None);
     };
-    let Some(domain) = text(options, "append_domain")? else {
-        return Ok(Some(id));
-    };
-    if id.ends_with(&domain) || id.ends_with('.') {
-        return Ok(Some(id));
-    }
-    Ok(Some(format!("{id}.{domain}")))
+    Ok(Some(match text(options, "append_domain")? {
+        Some(domain) => salt_config::with_domain(id, &domain),
+        None => id,
+    }))
 }
 
 /// What Python takes for true.
@@ -205,34 +205,6 @@ fn truthy(value: Option<&Value>) -> bool {
         Some(Value::Array(value)) => !value.is_empty(),
         Some(Value::Object(value)) => !value.is_empty(),
     }
-}
-
-/// Salt's `prepend_root_dir`: a path that is not inside `root_dir` is put below it, absolute ones
-/// as well.
-fn below(root_dir: &Path, path: &Path) -> PathBuf {
-    if path.starts_with(root_dir) && path != root_dir {
-        return normal(path);
-    }
-    let relative: PathBuf = path
-        .components()
-        .filter(|part| !matches!(part, Component::RootDir))
-        .collect();
-    normal(&root_dir.join(relative))
-}
-
-/// Python's `normpath`: `.` and `..` are resolved in the text, as Salt does.
-fn normal(path: &Path) -> PathBuf {
-    let mut clean = PathBuf::new();
-    for part in path.components() {
-        match part {
-            Component::CurDir => {}
-            Component::ParentDir => {
-                clean.pop();
-            }
-            Component::Prefix(_) | Component::RootDir | Component::Normal(_) => clean.push(part),
-        }
-    }
-    clean
 }
 
 #[cfg(test)]

@@ -19,6 +19,7 @@ mod fetch;
 mod getting_there;
 mod hsm_commands;
 mod jobs;
+mod master_config;
 mod masters;
 mod minion_config;
 mod moving;
