@@ -28,6 +28,8 @@ use crate::tls::Lapsed;
 use crate::tls::peer::Peer;
 use problem::{Kind, Problem};
 
+pub use signatures::Presentation;
+
 /// Builds the router; the server puts a [`Peer`] into the extensions of every request.
 pub fn router(service: Arc<Service>) -> Router {
     Router::new()
