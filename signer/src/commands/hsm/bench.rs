@@ -11,9 +11,10 @@ use anyhow::{Context, ensure};
 use minion::verify::Algorithm;
 use serde_json::json;
 
-use super::secrets::{self, Secrets};
+use super::Output;
+use super::inside::{self, Opened};
+use super::secrets::Secrets;
 use super::target::{self, Target};
-use super::{Output, inside};
 use crate::hsm::token::{Error, Module, SigningKey, TokenInfo};
 use crate::terminal;
 
@@ -42,13 +43,7 @@ pub(super) fn outside(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         humantime::format_duration(LONGEST)
     );
     let target = arguments.target.target()?;
-    target.token()?;
-    target.key()?;
-    let secrets = Secrets {
-        pin: Some(secrets::read_pin(&target)?),
-        ..Secrets::default()
-    };
-    inside::run(&target.module, &secrets, &target.more(&arguments.target))
+    inside::run_with_pin(&target, &arguments.target)
 }
 
 /// Measures.
@@ -58,13 +53,10 @@ pub(super) fn inside(
     output: Output,
 ) -> anyhow::Result<ExitCode> {
     let target = arguments.target.target()?;
-    let module = inside::load(&target)?;
-    let token = inside::find(&module, &target)?;
-    let keeper = module.open_session(&token)?;
-    inside::login(&keeper, &token, secrets, &target)?;
-    let key = keeper
-        .find_key(&target.key()?)
-        .map_err(|error| inside::explain(error, &target))?;
+    let opened = Opened::of(&target, secrets)?;
+    let Opened {
+        module, token, key, ..
+    } = &opened;
     if output == Output::Text {
         terminal::note(format_args!(
             "signing the key's own public half for {} with {} sessions …",
@@ -72,7 +64,7 @@ pub(super) fn inside(
             arguments.sessions
         ))?;
     }
-    let mut taken = run(&module, &token, &key, arguments, &target)
+    let mut taken = run(module, token, key, arguments, &target)
         .map_err(|error| inside::explain(error, &target))?;
     taken.sort_unstable();
     let seconds = arguments.time.as_secs_f64();
@@ -106,8 +98,7 @@ pub(super) fn inside(
             at(100)
         ))?,
     }
-    keeper.close()?;
-    module.finalize()?;
+    opened.close()?;
     Ok(ExitCode::SUCCESS)
 }
 
