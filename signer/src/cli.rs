@@ -111,4 +111,20 @@ mod tests {
     fn the_commands_fit_together() {
         Cli::command().debug_assert();
     }
+
+    #[test]
+    fn the_private_key_has_one_name_and_those_it_had_before_go_on_working() {
+        for line in [
+            "mastersign fetch --private-key K",
+            "mastersign fetch --key K",
+            "mastersign watch --key K",
+            "mastersign request --store 6f1c2a34-0000-4000-8000-0123456789ab --key K",
+            "mastersign doctor master --key K",
+            "mastersign pki check h:1 --certificate C --private-key K",
+            "mastersign pki check h:1 --cert C --key K",
+            "mastersign masters list --private-key K",
+        ] {
+            Cli::try_parse_from(line.split(' ')).unwrap();
+        }
+    }
 }

@@ -82,7 +82,7 @@ impl Signatory {
         run(mastersign()?
             .args(["masters", "accept", id, "--key", &key.hash().to_string()])
             .args(["--url", &self.service.url()])
-            .args(admin.operator_options()))?;
+            .args(admin.options()))?;
         run(&fetch)?;
         Ok(())
     }

@@ -179,7 +179,7 @@ impl Ward {
                 &self.key().hash().to_string(),
             ])
             .args(["--url", &self.service.url()])
-            .args(admin.operator_options()))
+            .args(admin.options()))
         .unwrap();
         run(&self.command(&["fetch"])).unwrap();
     }

@@ -220,7 +220,7 @@ fn sign(site: &Site, service: &Service, master: &Installation, id: &str) {
         .unwrap()
         .args(["masters", "-a", id, "--key", &key.hash().to_string()])
         .args(["--url", &service.url()])
-        .args(admin.operator_options()))
+        .args(admin.options()))
     .unwrap();
     run(&once).unwrap();
     assert!(signature_of(master).is_some());

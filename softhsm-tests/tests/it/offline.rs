@@ -71,7 +71,7 @@ impl Scene {
     }
 
     fn accept_as(&self, request: &Path, key: &str) -> Command {
-        let options = self.admin.operator_options();
+        let options = self.admin.options();
         let mut command = self.sign(request, &["--accept", key]);
         command.arg("--admin-certificate").arg(&options[3]);
         command.arg("--admin-key").arg(&options[5]);
@@ -144,7 +144,7 @@ fn a_request_that_is_not_what_it_says_is_refused_before_the_token_is_asked() {
         changed[name] = value;
         changed
     };
-    let west = fs::read_to_string(&scene.site.pki().master("west").unwrap().operator_options()[3])
+    let west = fs::read_to_string(&scene.site.pki().master("west").unwrap().options()[3])
         .unwrap();
     let clean = PublicKey::parse(other.public_key().unwrap().as_bytes()).unwrap();
     for (file, expected) in [

@@ -66,7 +66,7 @@ impl Scene {
                 &key.hash().to_string(),
             ])
             .args(["--url", &self.service.url()])
-            .args(admin.operator_options()))
+            .args(admin.options()))
         .unwrap();
     }
 
@@ -257,7 +257,7 @@ fn a_cluster_has_its_common_key_signed() {
             &public.hash().to_string(),
         ])
         .args(["--url", &scene.service.url()])
-        .args(admin.operator_options()))
+        .args(admin.options()))
     .unwrap();
     run(&scene.command(&["--once"])).unwrap();
     let file = fs::read(scene.master.signature_file()).unwrap();

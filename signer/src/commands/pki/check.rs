@@ -20,12 +20,12 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "FILE")]
     ca: Option<PathBuf>,
     /// The client certificate to show to host:port
-    #[arg(long, value_name = "FILE", requires = "key")]
-    cert: Option<PathBuf>,
+    #[arg(long, alias = "cert", value_name = "FILE", requires = "private_key")]
+    certificate: Option<PathBuf>,
     /// Its private key; or, for a FILE, the key that should belong to it [default: FILE with the
     /// ending .key]
-    #[arg(long, value_name = "FILE")]
-    key: Option<PathBuf>,
+    #[arg(long, alias = "key", value_name = "FILE")]
+    private_key: Option<PathBuf>,
     #[command(flatten)]
     output: Output,
 }
@@ -42,7 +42,10 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         let authorities = authorities.context(
             "to check a server, name the authority that it should be known by: --ca ca.pem",
         )?;
-        let client = arguments.cert.as_deref().zip(arguments.key.as_deref());
+        let client = arguments
+            .certificate
+            .as_deref()
+            .zip(arguments.private_key.as_deref());
         let call = handshake::Call {
             address: &arguments.target,
             authorities: &authorities,
@@ -71,7 +74,7 @@ fn of_file(
     let pem = read(file)?;
     let mut report = Report::of_pem(&pem, authorities, SystemClock.now());
     let beside = Some(file.with_extension("key")).filter(|key| key != file && key.exists());
-    if let Some(key) = arguments.key.clone().or(beside) {
+    if let Some(key) = arguments.private_key.clone().or(beside) {
         report.check_key(&pem, &read(&key)?);
     }
     Ok(report)
