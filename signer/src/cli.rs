@@ -93,7 +93,7 @@ impl Cli {
             Command::Watch(arguments) => commands::watch::run(arguments),
             Command::Request(arguments) => commands::request::run(arguments),
             Command::Sign(arguments) => commands::sign::run(&arguments),
-            Command::Verify(arguments) => commands::verify::run(arguments),
+            Command::Verify(arguments) => commands::verify::run(&arguments),
             Command::Completions(arguments) => {
                 commands::completions::run(&arguments, &mut Self::command())
             }

@@ -66,4 +66,4 @@ pub mod offline;
 
 pub mod telemetry;
 
-pub mod terminal;
+pub use minion::terminal;

@@ -5,9 +5,9 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context;
-use clap::ValueEnum;
 use serde_json::json;
 
+use super::Output;
 use crate::authorize::MasterId;
 use crate::client::SignatureDocument;
 use crate::clock::SystemClock;
@@ -64,15 +64,6 @@ pub(super) struct SettingsArguments {
     /// /etc/mastersign/fetch.toml if it exists]
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-}
-
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-enum Output {
-    /// Sentences.
-    #[default]
-    Text,
-    /// One JSON object.
-    Json,
 }
 
 /// Runs `mastersign fetch`.

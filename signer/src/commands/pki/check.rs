@@ -6,8 +6,8 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 
-use super::{Format, Output};
 use crate::clock::{Clock, SystemClock};
+use crate::commands::Output;
 use crate::pki::check::{Certificate, Report, handshake};
 use crate::terminal::say;
 
@@ -26,7 +26,8 @@ pub(super) struct Arguments {
     /// ending .key]
     #[arg(long, alias = "key", value_name = "FILE")]
     private_key: Option<PathBuf>,
-    #[command(flatten)]
+    /// The form of the answer
+    #[arg(long, value_enum, default_value_t)]
     output: Output,
 }
 
@@ -58,7 +59,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
             file.display()
         );
     };
-    show(&report, arguments.output.output)?;
+    show(&report, arguments.output)?;
     Ok(if report.is_good() {
         ExitCode::SUCCESS
     } else {
@@ -84,8 +85,8 @@ fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
     fs::read(path).with_context(|| format!("failed to read {}", path.display()))
 }
 
-fn show(report: &Report, format: Format) -> anyhow::Result<()> {
-    if format == Format::Json {
+fn show(report: &Report, output: Output) -> anyhow::Result<()> {
+    if output == Output::Json {
         let mut value = serde_json::to_value(report)?;
         if let Some(object) = value.as_object_mut() {
             object.insert("good".to_owned(), report.is_good().into());
