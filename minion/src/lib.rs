@@ -7,9 +7,9 @@
 //! before anybody else sees it, so what the service emits is what a minion accepts.
 //!
 //! Without features everything is pure: bytes in, values out; no async, no clock, no randomness, no
-//! files. `salt-config` adds the reader of Salt's configuration files and `verify-command` a command,
-//! both of which the signing service shares; `agent`, which is on by default, adds what acts. Checked against Salt 3006.30, 3007.17 and
-//! 3008.5.
+//! files. `salt-config` adds the reader of Salt's configuration files and `verify-command` a
+//! command, both of which the signing service shares; `agent`, which is on by default, adds what
+//! acts. Checked against Salt 3006.30, 3007.17 and 3008.5.
 //!
 //! # Layout
 //!

@@ -1,11 +1,11 @@
 //! YAML as Salt's loader reads it.
 //!
-//! Salt loads its configuration with `PyYAML`, which knows YAML 1.1 by rules of its own, and changes
-//! some of them (Salt 3008.5, `salt/utils/yamlloader.py`): `0750` is 750, a date is a text, and a key
-//! that is there twice is an error. An `id: 007` must be the same minion under both programs, so the
-//! events of a parser are made into values here; a library that makes values makes those of YAML
-//! 1.2. The values are those of the wire, as an argument of a job is read the same way and a key
-//! need not be a text.
+//! Salt loads its configuration with `PyYAML`, which knows YAML 1.1 by rules of its own, and
+//! changes some of them (Salt 3008.5, `salt/utils/yamlloader.py`): `0750` is 750, a date is a text,
+//! and a key that is there twice is an error. An `id: 007` must be the same minion under both
+//! programs, so the events of a parser are made into values here; a library that makes values makes
+//! those of YAML 1.2. The values are those of the wire, as an argument of a job is read the same
+//! way and a key need not be a text.
 
 mod json;
 mod scalar;

@@ -34,8 +34,8 @@ pub enum ConfigError {
     },
     /// An option that could only be ours, and is not.
     #[error(
-        "{}: there is no option `{option}`; this minion has mastersign_loss_spread, mastersign_pending, mastersign_stagger \
-         and mastersign_state_file beside Salt's",
+        "{}: there is no option `{option}`; this minion has mastersign_loss_spread, \
+         mastersign_pending, mastersign_stagger and mastersign_state_file beside Salt's",
         file.display()
     )]
     Misspelled {
@@ -45,7 +45,10 @@ pub enum ConfigError {
         file: PathBuf,
     },
     /// The directory does not exist.
-    #[error("there is no directory {}; -c says in which directory the file `minion` is", .0.display())]
+    #[error(
+        "there is no directory {}; -c says in which directory the file `minion` is",
+        .0.display()
+    )]
     NoDirectory(PathBuf),
     /// A host whose names are all `localhost`.
     #[error(

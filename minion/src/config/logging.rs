@@ -83,8 +83,8 @@ fn file(
         .any(|scheme| path.starts_with(scheme))
     {
         warnings.push(format!(
-            "{}: `log_file` is the address of a syslog, which this minion does not speak: its lines go to standard error \
-             alone, and from there to the journal",
+            "{}: `log_file` is the address of a syslog, which this minion does not speak: its \
+             lines go to standard error alone, and from there to the journal",
             found.file().display()
         ));
         return Ok(None);

@@ -41,8 +41,8 @@ impl Options {
             .is_some_and(|t| t.starts_with("sdb://"))
         {
             return Err(found.refused(
-                "is an sdb:// address, which only Salt itself can resolve; write the value into a file in minion.d that \
-                 only root can read",
+                "is an sdb:// address, which only Salt itself can resolve; write the value into a \
+                 file in minion.d that only root can read",
             ));
         }
         Ok(Some(found))

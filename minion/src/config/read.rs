@@ -210,8 +210,8 @@ fn finger(options: &mut Options) -> Result<Option<Fingerprint>, ConfigError> {
     )?;
     match hash {
         Some(found) if finger.is_some() && !is_sha256(&found.value) => Err(found.refused(
-            "is not sha256, and master_finger is compared as SHA-256; write `hash_type: sha256` and the fingerprint that \
-             `salt-key -F master` then shows",
+            "is not sha256, and master_finger is compared as SHA-256; write `hash_type: sha256` \
+             and the fingerprint that `salt-key -F master` then shows",
         )),
         Some(_) | None => Ok(finger),
     }

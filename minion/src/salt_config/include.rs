@@ -1,7 +1,7 @@
 //! Which files there are, in Salt's order.
 //!
-//! Salt 3006.30, 3007.17 and 3008.5, `salt/config/__init__.py`, `minion_config`, `master_config` and
-//! `include_config`: the main file, then `default_include`, then the main file's `include`. One
+//! Salt 3006.30, 3007.17 and 3008.5, `salt/config/__init__.py`, `minion_config`, `master_config`
+//! and `include_config`: the main file, then `default_include`, then the main file's `include`. One
 //! difference on purpose: a file that Salt would log and skip is an error here.
 
 use std::path::{Path, PathBuf};

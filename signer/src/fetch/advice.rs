@@ -25,8 +25,9 @@ impl Fetch {
         let mut warnings = Vec::new();
         for path in self.leftovers() {
             warnings.push(format!(
-                "{} is a private signing key on a master: whoever reads it owns every minion that trusts it; with \
-                 a signature file salt-master does not need it, and a key that lay here is no secret any more",
+                "{} is a private signing key on a master: whoever reads it owns every minion that \
+                 trusts it; with a signature file salt-master does not need it, and a key that lay \
+                 here is no secret any more",
                 path.display()
             ));
         }

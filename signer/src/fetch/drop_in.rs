@@ -96,7 +96,10 @@ pub enum DropInError {
     #[error(transparent)]
     Directory(#[from] DirectoryError),
     /// Somebody else's file.
-    #[error("{} was not written by mastersign, so it is left alone; move it away first", path.display())]
+    #[error(
+        "{} was not written by mastersign, so it is left alone; move it away first",
+        path.display()
+    )]
     Foreign {
         /// The file.
         path: std::path::PathBuf,

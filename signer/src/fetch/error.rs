@@ -29,13 +29,15 @@ pub enum Error {
     Keys(#[source] KeysError),
     /// The certificate is an operator's.
     #[error(
-        "the client certificate is {0}, and only a master can fetch; issue one with `mastersign pki issue master ID`"
+        "the client certificate is {0}, and only a master can fetch; issue one with `mastersign \
+         pki issue master ID`"
     )]
     NotAMaster(Identity),
     /// The service signs with another key than the pinned one.
     #[error(
-        "the service does not have the pinned signing key {pinned}; it has {theirs}. If the signing key was changed, have \
-         the new master_sign.pub confirmed by an operator before it is pinned here"
+        "the service does not have the pinned signing key {pinned}; it has {theirs}. If the \
+         signing key was changed, have the new master_sign.pub confirmed by an operator before it \
+         is pinned here"
     )]
     OtherSigningKey {
         /// The pinned key.

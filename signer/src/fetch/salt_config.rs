@@ -1,10 +1,9 @@
 //! The salt-master's own configuration, read as salt-master reads it.
 //!
 //! The signature has to lie where the master looks for it, so there is no second place to say where
-//! that is. In a cluster the masters show the cluster's key, so that is the one that is signed. What
-//! Salt would resolve by running something (`sdb://`), and key drivers that keep no files, are
-//! refused by name: a guess here ends as minions that no longer
-//! sign in.
+//! that is. In a cluster the masters show the cluster's key, so that is the one that is signed.
+//! What Salt would resolve by running something (`sdb://`), and key drivers that keep no files, are
+//! refused by name: a guess here ends as minions that no longer sign in.
 
 use std::path::{Path, PathBuf};
 
@@ -75,8 +74,9 @@ impl SaltMaster {
             return Err(SaltConfigError::RelativeRoot);
         }
         let pki_dir = below(&root_dir, Path::new(&pki_dir));
-        // Salt 3007.17 and 3008.5, `salt/config/__init__.py`: cluster_pki_dir defaults to pki_dir and
-        // is not put below root_dir. The signature stays in pki_dir (`salt/crypt.py`, `MasterKeys`).
+        // Salt 3007.17 and 3008.5, `salt/config/__init__.py`: cluster_pki_dir defaults to pki_dir
+        // and is not put below root_dir. The signature stays in pki_dir (`salt/crypt.py`,
+        // `MasterKeys`).
         let in_cluster = truthy(options.get("cluster_id"));
         let shared = text(options, "cluster_pki_dir")?.filter(|path| !path.is_empty());
         let (key_dir, key_name, key_pass) = match (in_cluster, shared) {
@@ -132,30 +132,35 @@ impl SaltMaster {
 pub enum SaltConfigError {
     /// Keys in a database.
     #[error(
-        "keys.cache_driver is {0:?}: Salt 3008 keeps its keys and the signature in that cache, not in files, and only \
-         localfs_key, the default, is supported. Nothing was changed"
+        "keys.cache_driver is {0:?}: Salt 3008 keeps its keys and the signature in that cache, not \
+         in files, and only localfs_key, the default, is supported. Nothing was changed"
     )]
     KeysElsewhere(String),
     /// The files cannot be read.
     #[error("failed to read the configuration of the salt-master")]
     Load(#[from] FileError),
     /// The directory does not exist.
-    #[error("there is no directory {}; --salt-config says where Salt's `master` file is", .0.display())]
+    #[error(
+        "there is no directory {}; --salt-config says where Salt's `master` file is",
+        .0.display()
+    )]
     NoDirectory(PathBuf),
     /// `cluster_pki_dir` depends on where salt-master is started.
     #[error(
-        "cluster_pki_dir is relative, so it depends on where salt-master is started; write an absolute path"
+        "cluster_pki_dir is relative, so it depends on where salt-master is started; write an \
+         absolute path"
     )]
     RelativeCluster,
     /// `root_dir` depends on where salt-master is started.
     #[error(
-        "root_dir is relative, so it depends on where salt-master is started; write an absolute path"
+        "root_dir is relative, so it depends on where salt-master is started; write an absolute \
+         path"
     )]
     RelativeRoot,
     /// A value that Salt would fetch by running a module.
     #[error(
-        "{option} is an sdb:// address, which only Salt itself can resolve; write the value into a file in master.d \
-         that only the user of salt-master can read, or decrypt the key"
+        "{option} is an sdb:// address, which only Salt itself can resolve; write the value into a \
+         file in master.d that only the user of salt-master can read, or decrypt the key"
     )]
     Sdb {
         /// The option.

@@ -1,5 +1,5 @@
-//! Keys that exist already: into a token, taken over from a vendor's tool, and on to minions; and the
-//! record and the measurement of a token.
+//! Keys that exist already: into a token, taken over from a vendor's tool, and on to minions; and
+//! the record and the measurement of a token.
 
 use std::fs;
 use std::path::PathBuf;

@@ -1,5 +1,5 @@
-//! A minion's configuration means to ours what it means to Salt: real Salt of each version loads the
-//! same files, and every option that counts must have the same value.
+//! A minion's configuration means to ours what it means to Salt: real Salt of each version loads
+//! the same files, and every option that counts must have the same value.
 
 use std::collections::BTreeMap;
 use std::fs;
