@@ -137,7 +137,13 @@ pub(super) fn describe(key: &MasterKey) -> Result<String, WrongKey> {
     let status = word(key.status);
     let (sha256, since) = (key.sha256, key.since);
     if key.public_key.is_none() {
-        return Ok(format!("  {status} since {since}\n    key    {sha256}"));
+        let unseen = match key.status {
+            KeyStatus::Pending => ", not shown yet",
+            _ => "",
+        };
+        return Ok(format!(
+            "  {status} since {since}{unseen}\n    key    {sha256}"
+        ));
     }
     let prints = key.fingerprints()?;
     Ok(format!(
