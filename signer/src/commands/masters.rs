@@ -255,7 +255,10 @@ fn list(command: &Command, masters: &[Master], output: Output) -> anyhow::Result
         (_, Output::Json) => listing::list_document(masters)?.to_string(),
         (_, Output::Text) => listing::list(masters)?,
     };
-    terminal::say(text)?;
+    match output {
+        Output::Json => terminal::say(text)?,
+        Output::Text => terminal::say(listing::painted(&text))?,
+    }
     Ok(ExitCode::SUCCESS)
 }
 
@@ -289,7 +292,7 @@ fn rename(from: &str, to: &str, key: Option<String>, dry_run: bool) -> Result<De
 }
 
 fn refuse(usage: &Usage) -> anyhow::Result<ExitCode> {
-    terminal::note(format_args!("mastersign: {usage}"))?;
+    terminal::refuse(usage)?;
     Ok(ExitCode::from(2))
 }
 
