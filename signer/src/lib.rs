@@ -66,4 +66,4 @@ pub mod offline;
 
 pub mod telemetry;
 
-pub use minion::terminal;
+pub mod terminal;
