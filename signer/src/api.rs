@@ -31,6 +31,8 @@ use crate::tls::Lapsed;
 use crate::tls::peer::Peer;
 use problem::{Kind, Problem};
 
+pub use signatures::Presentation;
+
 /// The API of one service.
 #[derive(Clone, Debug)]
 pub struct Api {

@@ -5,11 +5,23 @@ use std::process::ExitCode;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::commands;
+use crate::terminal::Colours;
 
 /// Signs the public keys of accepted Salt masters with a key that never leaves its HSM.
 #[derive(Debug, Parser)]
 #[command(name = "mastersign", version, max_term_width = 100)]
 pub struct Cli {
+    /// When colours are shown; the environment's `NO_COLOR` and `CLICOLOR_FORCE` count as well
+    #[arg(
+        long,
+        value_enum,
+        value_name = "WHEN",
+        default_value_t,
+        global = true,
+        overrides_with = "color",
+        help_heading = "Output"
+    )]
+    color: Colours,
     #[command(subcommand)]
     command: Command,
 }
@@ -62,7 +74,9 @@ impl Cli {
     ///
     /// As [`run`](Self::run).
     pub fn main() -> anyhow::Result<ExitCode> {
-        let matches = Self::command().get_matches();
+        let colours = Colours::among(std::env::args_os());
+        colours.apply();
+        let matches = Self::command().color(colours.of_clap()).get_matches();
         let pending = commands::local::Pending::of(&matches, std::env::args_os());
         let cli = Self::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
         let result = cli.run();
@@ -93,7 +107,7 @@ impl Cli {
             Command::Watch(arguments) => commands::watch::run(arguments),
             Command::Request(arguments) => commands::request::run(arguments),
             Command::Sign(arguments) => commands::sign::run(&arguments),
-            Command::Verify(arguments) => commands::verify::run(arguments),
+            Command::Verify(arguments) => commands::verify::run(&arguments),
             Command::Completions(arguments) => {
                 commands::completions::run(&arguments, &mut Self::command())
             }
@@ -110,5 +124,21 @@ mod tests {
     #[test]
     fn the_commands_fit_together() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn the_private_key_has_one_name_and_those_it_had_before_go_on_working() {
+        for line in [
+            "mastersign fetch --private-key K",
+            "mastersign fetch --key K",
+            "mastersign watch --key K",
+            "mastersign request --store 6f1c2a34-0000-4000-8000-0123456789ab --key K",
+            "mastersign doctor master --key K",
+            "mastersign pki check h:1 --certificate C --private-key K",
+            "mastersign pki check h:1 --cert C --key K",
+            "mastersign masters list --private-key K",
+        ] {
+            Cli::try_parse_from(line.split(' ')).unwrap();
+        }
     }
 }

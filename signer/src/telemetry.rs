@@ -9,7 +9,7 @@
 mod line;
 
 use std::fmt;
-use std::io::{self, IsTerminal};
+use std::io;
 
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
 use tracing_subscriber::EnvFilter;
@@ -19,6 +19,7 @@ use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
 use self::line::Line;
 pub use self::line::{Context, within};
 use crate::config::{Log, LogFormat};
+use crate::terminal;
 
 /// Sends log lines to standard error; directives that are given replace the configured ones.
 ///
@@ -34,7 +35,7 @@ pub fn log(log: &Log, directives: Option<&str>) -> Result<(), TelemetryError> {
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(io::stderr)
-        .with_ansi(log.format == LogFormat::Text && io::stderr().is_terminal())
+        .with_ansi(log.format == LogFormat::Text && terminal::has_colours())
         .event_format(Line(log.format))
         .finish()
         .try_init()

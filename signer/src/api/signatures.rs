@@ -27,13 +27,7 @@ pub(super) async fn update(
     Parameters(wanted): Parameters<Wanted>,
     Body(body): Body<Presentation>,
 ) -> Result<Response, Problem> {
-    let request = Request {
-        key,
-        algorithm: wanted.algorithm()?,
-        public_key: body.public_key,
-        time: body.time,
-        proof: STANDARD.decode(body.proof).map_err(|_| not_base64())?,
-    };
+    let request = body.request(key, wanted.algorithm()?)?;
     Ok(match service.put(&peer, &request).await? {
         Answer::Pending(key) => pending(&key),
         Answer::Signed { new: true, ready } => {
@@ -100,12 +94,29 @@ impl Wanted {
 }
 
 /// The body of a `PUT`.
-#[derive(Deserialize)]
+#[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Presentation {
+pub struct Presentation {
     public_key: String,
     time: Timestamp,
     proof: String,
+}
+
+impl Presentation {
+    /// What is asked for with it.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the proof is not base64.
+    pub fn request(self, key: KeyHash, algorithm: Option<Algorithm>) -> Result<Request, Problem> {
+        Ok(Request {
+            key,
+            algorithm,
+            public_key: self.public_key,
+            time: self.time,
+            proof: STANDARD.decode(self.proof).map_err(|_| not_base64())?,
+        })
+    }
 }
 
 fn not_base64() -> Problem {

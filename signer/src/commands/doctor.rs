@@ -17,9 +17,10 @@ mod signature;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Subcommand, ValueEnum};
+use clap::Subcommand;
 
 use self::finding::Level;
+use super::Output;
 use super::fetch::SettingsArguments;
 use crate::config::ConfigArgument;
 use crate::terminal;
@@ -67,15 +68,6 @@ struct MasterArguments {
     search: Vec<PathBuf>,
 }
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-enum Output {
-    /// A tree for people.
-    #[default]
-    Text,
-    /// One JSON document.
-    Json,
-}
-
 /// Runs `mastersign doctor`.
 ///
 /// # Errors
@@ -102,7 +94,7 @@ pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     }
     match arguments.output {
         Output::Json => terminal::say(finding.json())?,
-        Output::Text => terminal::say(finding.text().trim_end())?,
+        Output::Text => terminal::say(finding.painted().trim_end())?,
     }
     Ok(ExitCode::from(match finding.level() {
         Level::Good => 0,

@@ -1,5 +1,5 @@
-//! What is sent in place of a master's key, and the answer to each: what is wrong, and not a byte of
-//! what was sent.
+//! What is sent in place of a master's key, and the answer to each: what is wrong, and not a byte
+//! of what was sent.
 
 use openssl::ec::{EcGroup, EcKey};
 use openssl::nid::Nid;

@@ -11,11 +11,12 @@ use anyhow::{Context, ensure};
 use minion::verify::Algorithm;
 use serde_json::json;
 
-use super::secrets::{self, Secrets};
+use super::Output;
+use super::inside::{self, Opened};
+use super::secrets::Secrets;
 use super::target::{self, Target};
-use super::{Output, inside};
 use crate::hsm::token::{Error, Module, SigningKey, TokenInfo};
-use crate::terminal;
+use crate::terminal::{self, Progress};
 
 /// The arguments of `mastersign hsm bench`.
 #[derive(Debug, clap::Args)]
@@ -42,13 +43,7 @@ pub(super) fn outside(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         humantime::format_duration(LONGEST)
     );
     let target = arguments.target.target()?;
-    target.token()?;
-    target.key()?;
-    let secrets = Secrets {
-        pin: Some(secrets::read_pin(&target)?),
-        ..Secrets::default()
-    };
-    inside::run(&target.module, &secrets, &target.more(&arguments.target))
+    inside::run_with_pin(&target, &arguments.target)
 }
 
 /// Measures.
@@ -58,22 +53,21 @@ pub(super) fn inside(
     output: Output,
 ) -> anyhow::Result<ExitCode> {
     let target = arguments.target.target()?;
-    let module = inside::load(&target)?;
-    let token = inside::find(&module, &target)?;
-    let keeper = module.open_session(&token)?;
-    inside::login(&keeper, &token, secrets, &target)?;
-    let key = keeper
-        .find_key(&target.key()?)
-        .map_err(|error| inside::explain(error, &target))?;
-    if output == Output::Text {
-        terminal::note(format_args!(
-            "signing the key's own public half for {} with {} sessions …",
+    let opened = Opened::of(&target, secrets)?;
+    let Opened {
+        module, token, key, ..
+    } = &opened;
+    let signing = Progress::of(
+        format!(
+            "signing the key's own public half for {} with {} sessions",
             humantime::format_duration(arguments.time),
             arguments.sessions
-        ))?;
-    }
-    let mut taken = run(&module, &token, &key, arguments, &target)
-        .map_err(|error| inside::explain(error, &target))?;
+        ),
+        milliseconds(arguments.time),
+    );
+    let taken = run(module, token, key, arguments, &target, &signing);
+    drop(signing);
+    let mut taken = taken.map_err(|error| inside::explain(error, &target))?;
     taken.sort_unstable();
     let seconds = arguments.time.as_secs_f64();
     let count = u32::try_from(taken.len()).context("too many signatures to count")?;
@@ -106,8 +100,7 @@ pub(super) fn inside(
             at(100)
         ))?,
     }
-    keeper.close()?;
-    module.finalize()?;
+    opened.close()?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -118,6 +111,7 @@ fn run(
     key: &SigningKey,
     arguments: &Arguments,
     target: &Target,
+    progress: &Progress,
 ) -> Result<Vec<Duration>, Error> {
     let together = Barrier::new(usize::from(arguments.sessions));
     let one = || -> Result<Vec<Duration>, Error> {
@@ -134,6 +128,7 @@ fn run(
                 break;
             }
             taken.push(at.elapsed());
+            progress.at(milliseconds(begin.elapsed()));
         }
         session.close()?;
         Ok(taken)
@@ -146,6 +141,10 @@ fn run(
         }
         Ok(all)
     })
+}
+
+fn milliseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
 const SHORTEST: Duration = Duration::from_millis(100);

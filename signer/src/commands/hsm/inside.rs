@@ -7,8 +7,8 @@ use anyhow::{Context, bail};
 use hsm_config::{Module as ModuleConfig, SignMechanism};
 use minion::verify::Algorithm;
 
-use super::secrets::Secrets;
-use super::target::Target;
+use super::secrets::{self, Secrets};
+use super::target::{Flags, Target};
 use crate::hsm::INHERITED;
 use crate::hsm::token::{self, Error, Module, Session, SigningKey, TokenInfo};
 use crate::terminal;
@@ -21,10 +21,9 @@ pub(super) fn run(
     more: &[String],
 ) -> anyhow::Result<ExitCode> {
     let executable = std::env::current_exe().context("failed to find this program's own file")?;
-    // The child reads the same configuration, so it has to find it by the same variable.
     let inherited = std::env::vars_os().filter(|(name, _)| {
         name.to_str()
-            .is_some_and(|name| INHERITED.contains(&name) || name == "MASTERSIGN_CONFIG")
+            .is_some_and(|name| INHERITED.contains(&name) || OURS.contains(&name))
     });
     let mut child = Command::new(executable)
         .args(std::env::args_os().skip(1))
@@ -52,6 +51,51 @@ pub(super) fn run(
     }
     let code = status.code().and_then(|code| u8::try_from(code).ok());
     Ok(code.map_or(ExitCode::FAILURE, ExitCode::from))
+}
+
+/// The same for a command that uses a key: it has to be named, and the PIN is read.
+pub(super) fn run_with_pin(target: &Target, given: &Flags) -> anyhow::Result<ExitCode> {
+    target.token()?;
+    target.key()?;
+    let secrets = Secrets {
+        pin: Some(secrets::read_pin(target)?),
+        ..Secrets::default()
+    };
+    run(&target.module, &secrets, &target.more(given))
+}
+
+/// A key in its token, with the session that is logged in.
+pub(super) struct Opened {
+    pub(super) module: Module,
+    pub(super) token: TokenInfo,
+    pub(super) key: SigningKey,
+    keeper: Session,
+}
+
+impl Opened {
+    /// Loads the module, presents the PIN and finds the key.
+    pub(super) fn of(target: &Target, secrets: &Secrets) -> anyhow::Result<Self> {
+        let module = load(target)?;
+        let token = find(&module, target)?;
+        let keeper = module.open_session(&token)?;
+        login(&keeper, &token, secrets, target)?;
+        let key = keeper
+            .find_key(&target.key()?)
+            .map_err(|error| explain(error, target))?;
+        Ok(Self {
+            module,
+            token,
+            key,
+            keeper,
+        })
+    }
+
+    /// Logs out and lets the module go.
+    pub(super) fn close(self) -> anyhow::Result<()> {
+        self.keeper.close()?;
+        self.module.finalize()?;
+        Ok(())
+    }
 }
 
 /// Loads the module.
@@ -169,3 +213,13 @@ fn missing_environment(target: &Target) -> Option<String> {
 pub(super) fn shown(text: &str) -> String {
     token::clean(text.as_bytes())
 }
+
+/// The child reads the same configuration, so it has to find it by the same variable, and it writes
+/// to the same terminal.
+const OURS: [&str; 5] = [
+    "CLICOLOR",
+    "CLICOLOR_FORCE",
+    "MASTERSIGN_CONFIG",
+    "NO_COLOR",
+    "TERM",
+];

@@ -4,7 +4,7 @@
 //! shows. All of them are computed from the key here, and the answer says which one it was, so that
 //! a match is never a matter of luck.
 
-use minion::verify::{Fingerprint, PublicKey};
+use minion::verify::{Fingerprint, KeyHash, PublicKey};
 use sha2::{Digest, Sha512};
 
 /// A fingerprint as somebody gave it: hexadecimal digits, colons and case apart.
@@ -44,6 +44,11 @@ impl Given {
             40 => Err(GivenError::Weak("SHA-1")),
             other => Err(GivenError::Length(other)),
         }
+    }
+
+    /// Whether this is the SHA-256 that names a key.
+    pub(super) fn is(&self, name: KeyHash) -> bool {
+        self.0 == name.to_string()
     }
 
     /// Which fingerprint of `key` this is.
