@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use minion::verify::Algorithm;
 use serde_json::json;
-use softhsm_tests::process::Process;
+use softhsm_tests::process::{Log, Process};
 use softhsm_tests::salt::{
     Console, Master, Minion, MinionConfig, Ours, OursConfig, RunningOurs, Stage, Trio, Version,
 };
@@ -28,55 +28,41 @@ pub(crate) fn measure(figures: &mut Figures, version: Version) -> Result<()> {
             .map(|master| master.address().to_string())
             .collect(),
     };
-    let (ours, stock) = start_up(figures, &pair)?;
+    let (ours, mut stock) = start_up(figures, &pair)?;
     memory(figures, &ours, &stock)?;
-    kills(figures, version, &mut trio, (&ours, &stock))?;
+    kills(figures, version, &mut trio, (&ours, &mut stock))?;
     drop((ours, stock, trio));
     reauthentication(figures, pair.stage, version)
 }
 
 /// Each master in turn is killed, and both move on.
+///
+/// First ours and then the stock one, each while the other is stopped: at the same moment they would
+/// wait for each other's sign-in, and for the processor.
 fn kills(
     figures: &mut Figures,
     version: Version,
     trio: &mut Trio,
-    (ours, stock): (&RunningOurs, &Minion),
+    (ours, stock): (&RunningOurs, &mut Minion),
 ) -> Result<()> {
-    let mut ratios = Vec::new();
-    let (mut own, mut theirs) = (Vec::new(), Vec::new());
-    let mut spent = Vec::new();
-    for at in 0..KILLS {
-        let at = at % 3;
-        let marks = (ours.log().len(), stock.log().len());
-        let start = Instant::now();
-        let before = (cpu(ours.process())?, cpu(stock.process())?);
-        trio.masters.get_mut(at).context("three masters")?.kill();
-        let (quick, slow) = both(
-            || Ok((wait(ours.log(), marks.0, start)?, cpu(ours.process())?)),
-            || Ok((wait(stock.log(), marks.1, start)?, cpu(stock.process())?)),
-        )?;
-        spent.push((
-            quick.1.saturating_sub(before.0).as_secs_f64() * 1e3,
-            slow.1.saturating_sub(before.1).as_secs_f64() * 1e3,
-        ));
-        let (quick, slow) = (quick.0, slow.0);
-        ratios.push(slow / quick);
-        own.push(quick);
-        theirs.push(slow);
-        trio.masters
-            .get_mut(at)
-            .context("three masters")?
-            .restart()?;
-    }
+    stock.process().stop()?;
+    let own = moves(trio, ours.log(), ours.process())?;
+    ours.process().stop()?;
+    stock.restart()?;
+    wait(stock.log(), 0, Instant::now())?;
+    let theirs = moves(trio, stock.log(), stock.process())?;
+    let pairs: Vec<_> = own.into_iter().zip(theirs).collect();
+    let spread = |of: fn(&(Move, Move)) -> f64| Spread::of(pairs.iter().map(of));
+    let name = |what: &str| format!("kill -9 to ready on the next: {what}");
     figures.judge(
-        "kill -9 to ready on the next: ours",
-        Spread::of(own),
+        &name("ours"),
+        spread(|(own, _)| own.seconds),
         "s",
         Bound::None,
     );
     figures.judge(
-        "kill -9 to ready on the next: stock",
-        Spread::of(theirs),
+        &name("stock"),
+        spread(|(_, theirs)| theirs.seconds),
         "s",
         Bound::None,
     );
@@ -85,14 +71,48 @@ fn kills(
         Version::V3008 => Bound::AtLeast(4.0),
         Version::V3006 | Version::V3007 => Bound::None,
     };
+    let faster = spread(|(own, theirs)| theirs.seconds / own.seconds);
+    figures.judge(&name("times faster"), faster, "", bound);
+
+    let name = |what: &str| format!("CPU of one handshake, with the next master: {what}");
+    figures.judge(&name("ours"), spread(|(own, _)| own.cpu), "ms", Bound::None);
     figures.judge(
-        "kill -9 to ready on the next: times faster",
-        Spread::of(ratios),
-        "",
-        bound,
+        &name("stock"),
+        spread(|(_, theirs)| theirs.cpu),
+        "ms",
+        Bound::None,
     );
-    handshake(figures, &spent);
+    let less = spread(|(own, theirs)| theirs.cpu / own.cpu);
+    figures.judge(&name("times less"), less, "", Bound::AtLeast(10.0));
     Ok(())
+}
+
+/// From the loss of a master until the minion is ready on the next: connections, the handshake with
+/// its verification, subscription.
+#[derive(Clone, Copy, Debug)]
+struct Move {
+    seconds: f64,
+    /// Milliseconds.
+    cpu: f64,
+}
+
+/// Kills the master that the minion is on, beginning with the first, and lets it come back.
+fn moves(trio: &mut Trio, log: &Log, process: &Process) -> Result<Vec<Move>> {
+    let mut moves = Vec::new();
+    for at in 0..KILLS {
+        let master = trio.masters.get_mut(at % 3).context("three masters")?;
+        let (mark, before) = (log.len(), cpu(process)?);
+        let start = Instant::now();
+        master.kill();
+        let seconds = wait(log, mark, start)?;
+        let spent = cpu(process)?.saturating_sub(before);
+        moves.push(Move {
+            seconds,
+            cpu: spent.as_secs_f64() * 1e3,
+        });
+        master.restart()?;
+    }
+    Ok(moves)
 }
 
 struct Pair<'a> {
@@ -183,17 +203,6 @@ fn memory(figures: &mut Figures, ours: &RunningOurs, stock: &Minion) -> Result<(
     let ratio = Spread::of([theirs / own]);
     figures.judge("memory, idle: times less", ratio, "", Bound::AtLeast(10.0));
     Ok(())
-}
-
-/// CPU from the loss of the master until the minion is ready on the next: connections, the
-/// handshake with its verification, subscription.
-fn handshake(figures: &mut Figures, spent: &[(f64, f64)]) {
-    let spread = |of: fn(&(f64, f64)) -> f64| Spread::of(spent.iter().map(of));
-    let name = |what: &str| format!("CPU of one handshake, with the next master: {what}");
-    figures.judge(&name("ours"), spread(|each| each.0), "ms", Bound::None);
-    figures.judge(&name("stock"), spread(|each| each.1), "ms", Bound::None);
-    let ratio = spread(|each| each.1 / each.0);
-    figures.judge(&name("times less"), ratio, "", Bound::AtLeast(10.0));
 }
 
 /// The same master takes a new AES key, and both minions have to sign in again at the next
@@ -303,24 +312,9 @@ fn pause_until(end: Instant) {
     let _ = never.recv_timeout(end.saturating_duration_since(Instant::now()));
 }
 
-fn wait(log: &softhsm_tests::process::Log, from: usize, start: Instant) -> Result<f64> {
+fn wait(log: &Log, from: usize, start: Instant) -> Result<f64> {
     log.wait_for_after(from, "Minion is ready to receive requests!")?;
     Ok(start.elapsed().as_secs_f64())
-}
-
-/// Waits for two things at once.
-fn both<T: Send>(
-    one: impl FnOnce() -> Result<T> + Send,
-    other: impl FnOnce() -> Result<T>,
-) -> Result<(T, T)> {
-    std::thread::scope(|scope| {
-        let one = scope.spawn(one);
-        let other = other()?;
-        let one = one
-            .join()
-            .map_err(|_| anyhow::anyhow!("a wait has panicked"))?;
-        Ok((one?, other))
-    })
 }
 
 /// `master_alive_interval`, the same for both.
