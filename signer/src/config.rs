@@ -195,6 +195,8 @@ pub struct Signing {
 pub struct Limits {
     /// Open connections on the API; the next one waits in the kernel.
     pub connections: usize,
+    /// Of those, how many one network address may hold; the next one is closed.
+    pub connections_per_address: usize,
     /// Requests that are answered at once; the next one is turned away.
     pub requests: usize,
     /// What one client key may ask each second, and as much again at once.

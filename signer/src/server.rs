@@ -9,6 +9,7 @@
 mod admission;
 mod inbox;
 mod listener;
+mod origin;
 mod readiness;
 mod reload;
 pub mod request;
@@ -350,6 +351,8 @@ const fn operations(socket: TcpListener, router: Router, limits: Limits) -> List
         router,
         limits: Limits {
             connections: OPS_CONNECTIONS,
+            // Balancer and scrapers may well share an address.
+            connections_per_address: OPS_CONNECTIONS,
             ..limits
         },
     }

@@ -71,6 +71,7 @@ impl Site {
              id = \"{store}\"\n\
              [limits]\n\
              connections = 2000\n\
+             connections_per_address = 2000\n\
              requests = 4096\n\
              requests_per_second = 65536\n\
              {hsm}",

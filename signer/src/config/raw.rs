@@ -194,6 +194,7 @@ struct RawLog {
 #[serde(deny_unknown_fields, default)]
 struct RawLimits {
     connections: Option<Count>,
+    connections_per_address: Option<Count>,
     requests: Option<Count>,
     requests_per_second: Option<Count>,
     handshake_timeout: Option<Short>,
@@ -206,6 +207,9 @@ impl RawLimits {
     fn over(self, earlier: &Self) -> Self {
         Self {
             connections: self.connections.or(earlier.connections),
+            connections_per_address: self
+                .connections_per_address
+                .or(earlier.connections_per_address),
             requests: self.requests.or(earlier.requests),
             requests_per_second: self.requests_per_second.or(earlier.requests_per_second),
             handshake_timeout: self.handshake_timeout.or(earlier.handshake_timeout),
@@ -221,6 +225,7 @@ impl RawLimits {
         };
         Limits {
             connections: self.connections.map_or(1024, |count| count.0),
+            connections_per_address: self.connections_per_address.map_or(128, |count| count.0),
             requests: self.requests.map_or(512, |count| count.0),
             requests_per_second: self.requests_per_second.map_or(100, |count| count.0),
             handshake_timeout: seconds(self.handshake_timeout, 5),
