@@ -63,6 +63,7 @@ use hsm_config::Hsm;
 use minion::verify::Algorithm;
 use uuid::Uuid;
 
+use crate::audit::sink::Sink;
 use crate::authorize::MasterId;
 
 /// The `--config` of every command that reads the configuration.
@@ -110,6 +111,8 @@ pub struct Config {
     pub limits: Limits,
     /// What it writes to standard error.
     pub log: Log,
+    /// Where it tells the heads of the audit chain besides.
+    pub audit_head_sink: Sink,
 }
 
 impl Config {

@@ -35,6 +35,7 @@ use self::listener::{Listener, Stop};
 use self::readiness::Sources;
 use crate::api::{self, health};
 use crate::audit::Inbox;
+use crate::audit::sink::Follower;
 use crate::authorize::{OperatorsCa, OperatorsCaError};
 use crate::clock::{Clock, SystemClock};
 use crate::config::{Config, Limits};
@@ -118,6 +119,7 @@ pub struct Server {
     inbox: Inbox,
     live: Arc<Live>,
     admission: Admission,
+    heads: Follower,
 }
 
 impl Server {
@@ -134,6 +136,7 @@ impl Server {
         make_directory(&config.state_dir)?;
         // The store first: it refuses a directory into which others may write.
         let (backend, store) = open_store(config, &operators, &clock).await?;
+        let heads = tell_heads(config, &store);
         let (pool, door) = start_hsms(config, &options, &store)?;
         let service = Arc::new(Service::new(Parts {
             store: store.clone(),
@@ -145,8 +148,13 @@ impl Server {
         }));
         let admission = Admission::new(&config.limits);
         let live = Arc::new(Live::new(config.tls.clone(), tls));
-        let readiness = Sources::new(pool.clone(), store.clone(), backend, Arc::clone(&live));
-        let readiness = Arc::new(readiness);
+        let readiness = Arc::new(Sources::new(
+            pool.clone(),
+            store.clone(),
+            backend,
+            Arc::clone(&live),
+            heads.problem(),
+        ));
         let watched = Arc::clone(&readiness) as Arc<dyn health::Sources>;
         Ok(Self {
             addresses: sockets.addresses,
@@ -175,6 +183,7 @@ impl Server {
             inbox: Inbox::new(&config.state_dir),
             live,
             admission,
+            heads,
         })
     }
 
@@ -236,6 +245,7 @@ impl Server {
             self.service.close().await;
         }
         self.store.close().await;
+        self.heads.finish().await;
         ops.drain.cancel();
         ops.abort.cancel();
         tasks.wait().await;
@@ -422,6 +432,14 @@ async fn open_store(
         );
     }
     Ok((backend, store))
+}
+
+/// Begins to tell where the audit chain of this store ends.
+pub(crate) fn tell_heads(config: &Config, store: &Store) -> Follower {
+    // Asked for first, so that no commit falls between the two.
+    let heads = store.heads();
+    let found = store.state().head();
+    Follower::start(config.audit_head_sink.clone(), store.uuid(), found, heads)
 }
 
 /// Makes the state directory if it is missing, for the owner alone.

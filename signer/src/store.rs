@@ -39,7 +39,7 @@ use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
 
 use minion::verify::{KeyHash, PublicKey};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{broadcast, mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -85,6 +85,8 @@ struct Inner {
     state: Arc<RwLock<State>>,
     clock: Arc<dyn Clock>,
     queue: mpsc::Sender<Box<dyn Job>>,
+    /// Where the audit chain ends, after each commit.
+    heads: broadcast::Sender<Head>,
     stop: CancellationToken,
     /// Awaited by the first `close`.
     committer: Mutex<Option<JoinHandle<()>>>,
@@ -127,7 +129,9 @@ impl Store {
         let Head { seq, hash } = loaded.head.0;
         tracing::info!(target: committer::AUDIT, store = %loaded.uuid, seq, %hash, "audit head found");
         let state = Arc::new(RwLock::new(loaded.state));
+        let (heads, _) = broadcast::channel(HEADS);
         let committer = Committer {
+            heads: heads.clone(),
             backend: Arc::clone(&backend),
             state: Arc::clone(&state),
             clock: Arc::clone(&clock),
@@ -145,6 +149,7 @@ impl Store {
                 state,
                 clock,
                 queue,
+                heads,
                 stop,
                 committer: Mutex::new(Some(task)),
             }),
@@ -155,6 +160,14 @@ impl Store {
     #[must_use]
     pub fn uuid(&self) -> Uuid {
         self.inner.uuid
+    }
+
+    /// The head of the audit chain after each commit from here on.
+    ///
+    /// Who is slower than commits are made misses the oldest ones, and is told how many.
+    #[must_use]
+    pub fn heads(&self) -> broadcast::Receiver<Head> {
+        self.inner.heads.subscribe()
     }
 
     /// The state as it was committed last. It must not be held over an `await`: changes wait for
@@ -486,6 +499,8 @@ impl From<backend::Error> for Error {
     }
 }
 
+/// More commits than there are while a log daemon restarts.
+const HEADS: usize = 1024;
 /// Operations that may wait for the committer; a caller beyond waits to be let in. Each has a
 /// request behind it, and those are bounded by the server's limit of connections.
 const QUEUE: usize = 1024;

@@ -74,6 +74,8 @@ impl Site {
              connections_per_address = 2000\n\
              requests = 4096\n\
              requests_per_second = 65536\n\
+             [audit]\n\
+             head_sink = \"log\"\n\
              {hsm}",
             masters = site.pki.authority(Scope::Masters),
             operators = site.pki.authority(Scope::Operators),

@@ -47,6 +47,8 @@ pub struct Facts {
     pub hsms: Vec<HsmStatus>,
     /// What is wrong with the certificates that were exchanged last.
     pub certificates: Option<String>,
+    /// Why the heads of the audit chain do not get where they are to be told.
+    pub audit_heads: Option<String>,
     /// When the service's certificate ends.
     pub not_after: Timestamp,
 }
@@ -96,6 +98,7 @@ impl From<Facts> for Report {
         }
         reasons.extend(facts.refused_key);
         reasons.extend(facts.certificates);
+        reasons.extend(facts.audit_heads);
         if facts.hsms.is_empty() {
             reasons.push("no HSM is configured".to_owned());
         }

@@ -15,6 +15,7 @@ use uuid::Uuid;
 
 use super::file::Layer;
 use super::{Config, ConfigError, Limits, Listen, Log, LogFormat, Signing, StoreConfig, Tls};
+use crate::audit::sink::Sink;
 use crate::authorize::MasterId;
 
 /// One file, or several merged.
@@ -28,6 +29,7 @@ pub(super) struct File {
     signing: RawSigning,
     limits: RawLimits,
     log: RawLog,
+    audit: RawAudit,
     hsm: Vec<toml::Spanned<RawHsm>>,
 }
 
@@ -89,6 +91,9 @@ impl File {
                 format: self.log.format.or(earlier.log.format),
                 filter: self.log.filter.or(earlier.log.filter),
             },
+            audit: RawAudit {
+                head_sink: self.audit.head_sink.or(earlier.audit.head_sink),
+            },
             hsm: Vec::new(),
         }
     }
@@ -145,6 +150,7 @@ impl File {
                     .filter
                     .map_or_else(|| "info".to_owned(), |filter| filter.0),
             },
+            audit_head_sink: self.audit.head_sink.map(|named| named.0).unwrap_or_default(),
             state_dir,
             path,
         })
@@ -188,6 +194,12 @@ struct RawSigning {
 struct RawLog {
     format: Option<LogFormat>,
     filter: Option<Filter>,
+}
+
+#[derive(Default, serde::Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct RawAudit {
+    head_sink: Option<NamedSink>,
 }
 
 #[derive(Default, serde::Deserialize)]
@@ -278,6 +290,16 @@ impl<'de> Deserialize<'de> for Named {
                 .join(" or ");
             D::Error::custom(format!("unknown variant `{text}`, expected {names}"))
         })
+    }
+}
+
+/// Where audit heads are told.
+struct NamedSink(Sink);
+
+impl<'de> Deserialize<'de> for NamedSink {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        Sink::parse(&text).map(Self).map_err(D::Error::custom)
     }
 }
 

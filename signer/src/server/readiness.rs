@@ -6,6 +6,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use tokio::sync::watch;
+
 use crate::api::health;
 use crate::hsm::Pool;
 use crate::store::Store;
@@ -18,6 +20,7 @@ pub(super) struct Sources {
     store: Store,
     backend: Arc<dyn Backend>,
     live: Arc<Live>,
+    audit_heads: watch::Receiver<Option<String>>,
     draining: AtomicBool,
     refused_key: OnceLock<String>,
 }
@@ -28,12 +31,14 @@ impl Sources {
         store: Store,
         backend: Arc<dyn Backend>,
         live: Arc<Live>,
+        audit_heads: watch::Receiver<Option<String>>,
     ) -> Self {
         Self {
             pool,
             store,
             backend,
             live,
+            audit_heads,
             draining: AtomicBool::new(false),
             refused_key: OnceLock::new(),
         }
@@ -73,6 +78,7 @@ impl health::Sources for Sources {
                 refused_key: self.refused_key.get().cloned(),
                 hsms: self.pool.status(),
                 certificates: self.live.problem(),
+                audit_heads: self.audit_heads.borrow().clone(),
                 not_after: self.live.not_after(),
             }
         })

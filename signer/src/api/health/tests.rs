@@ -53,11 +53,12 @@ async fn altered_rows_and_a_foreign_key_degrade_it() {
     let altered = Facts {
         quarantined: 2,
         refused_key: Some("another key".to_owned()),
+        audit_heads: Some("syslog is away".to_owned()),
         ..facts()
     };
     let (status, body) = readyz(altered).await;
     assert_eq!((status, &body["status"]), (200, &Value::from("degraded")));
-    assert_eq!(body["reasons"].as_array().unwrap().len(), 2);
+    assert_eq!(body["reasons"].as_array().unwrap().len(), 3);
 }
 
 #[tokio::test]
@@ -138,6 +139,7 @@ fn facts() -> Facts {
         signing_key: None,
         refused_key: None,
         certificates: None,
+        audit_heads: None,
         hsms: vec![HsmStatus {
             name: "rack-1".to_owned(),
             state: hsm::State::Ready,

@@ -204,6 +204,7 @@ impl Files {
              [tls]\ncertificate = \"server.pem\"\nkey = \"server.key\"\n\
              masters_ca = \"masters-ca.pem\"\noperators_ca = \"operators-ca.pem\"\n\n\
              [store]\nid = \"{store}\"\n\n\
+             [audit]\nhead_sink = \"log\"\n\n\
              [[hsm]]\nname = \"dev\"\nprofile = \"softhsm2\"\nmodule = {module}\ntoken_label = \"{LABEL}\"\n\
              key_id = \"{KEY_ID}\"\npublic_key = {public}\npin = {{ file = {pin} }}\n\n\
              [hsm.environment]\nSOFTHSM2_CONF = {conf}\n",
