@@ -111,6 +111,8 @@ pub struct Config {
     pub limits: Limits,
     /// What it writes to standard error.
     pub log: Log,
+    /// What it insists on before it serves.
+    pub hardening: Hardening,
     /// Where it tells the heads of the audit chain besides.
     pub audit_head_sink: Sink,
 }
@@ -213,6 +215,15 @@ pub struct Limits {
     pub request_timeout: Duration,
     /// How long requests in flight may go on after the service was told to stop.
     pub drain_timeout: Duration,
+}
+
+/// What the service insists on before it serves.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Hardening {
+    /// Serve as root too.
+    pub allow_root: bool,
+    /// Do not serve unless the kernel holds all of the confinement.
+    pub required: bool,
 }
 
 /// What is written to standard error.

@@ -39,6 +39,7 @@ use crate::audit::sink::Follower;
 use crate::authorize::{OperatorsCa, OperatorsCaError};
 use crate::clock::{Clock, SystemClock};
 use crate::config::{Config, Limits};
+use crate::confinement::Confinement;
 use crate::control::{ControlError, Door, Parts as Reach};
 use crate::hsm::latch::LatchKeyError;
 use crate::hsm::{self, LatchKey};
@@ -55,6 +56,8 @@ pub struct Options {
     pub metrics: Option<PrometheusHandle>,
     /// Log in to a token even if it says that a wrong PIN was presented lately.
     pub force_login: bool,
+    /// What the kernel holds this process to, if it was confined.
+    pub confinement: Option<Confinement>,
 }
 
 /// Where a server listens; with the ports that it got, if the configuration said 0.
@@ -154,6 +157,7 @@ impl Server {
             backend,
             Arc::clone(&live),
             heads.problem(),
+            options.confinement,
         ));
         let watched = Arc::clone(&readiness) as Arc<dyn health::Sources>;
         Ok(Self {

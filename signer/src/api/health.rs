@@ -20,6 +20,7 @@ use minion::verify::KeyHash;
 use serde::Serialize;
 
 use crate::clock::Timestamp;
+use crate::confinement::Confinement;
 use crate::hsm;
 use crate::hsm::HsmStatus;
 use crate::store::backend::BoxFuture;
@@ -49,6 +50,8 @@ pub struct Facts {
     pub certificates: Option<String>,
     /// Why the heads of the audit chain do not get where they are to be told.
     pub audit_heads: Option<String>,
+    /// What the kernel holds the service to; nothing, if it was not asked to.
+    pub confinement: Option<Confinement>,
     /// When the service's certificate ends.
     pub not_after: Timestamp,
 }
@@ -76,6 +79,8 @@ pub struct Report {
     pub signing_key: Option<String>,
     /// When the service's certificate ends.
     pub certificate_not_after: Timestamp,
+    /// What the kernel holds the service to.
+    pub confinement: Option<Confinement>,
     /// What each HSM is doing.
     pub hsms: Vec<HsmStatus>,
 }
@@ -118,6 +123,7 @@ impl From<Facts> for Report {
             reasons,
             signing_key: facts.signing_key.map(|key| key.to_string()),
             certificate_not_after: facts.not_after,
+            confinement: facts.confinement,
             hsms: facts.hsms,
         }
     }

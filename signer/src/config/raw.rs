@@ -14,7 +14,9 @@ use serde::de::{Deserialize, Deserializer, Error as _};
 use uuid::Uuid;
 
 use super::file::Layer;
-use super::{Config, ConfigError, Limits, Listen, Log, LogFormat, Signing, StoreConfig, Tls};
+use super::{
+    Config, ConfigError, Hardening, Limits, Listen, Log, LogFormat, Signing, StoreConfig, Tls,
+};
 use crate::audit::sink::Sink;
 use crate::authorize::MasterId;
 
@@ -30,6 +32,7 @@ pub(super) struct File {
     limits: RawLimits,
     log: RawLog,
     audit: RawAudit,
+    hardening: RawHardening,
     hsm: Vec<toml::Spanned<RawHsm>>,
 }
 
@@ -91,6 +94,10 @@ impl File {
                 format: self.log.format.or(earlier.log.format),
                 filter: self.log.filter.or(earlier.log.filter),
             },
+            hardening: RawHardening {
+                allow_root: self.hardening.allow_root.or(earlier.hardening.allow_root),
+                required: self.hardening.required.or(earlier.hardening.required),
+            },
             audit: RawAudit {
                 head_sink: self.audit.head_sink.or(earlier.audit.head_sink),
             },
@@ -150,7 +157,12 @@ impl File {
                     .filter
                     .map_or_else(|| "info".to_owned(), |filter| filter.0),
             },
-            audit_head_sink: self.audit.head_sink.map(|named| named.0).unwrap_or_default(),
+            hardening: self.hardening.finish(),
+            audit_head_sink: self
+                .audit
+                .head_sink
+                .map(|named| named.0)
+                .unwrap_or_default(),
             state_dir,
             path,
         })
@@ -200,6 +212,22 @@ struct RawLog {
 #[serde(deny_unknown_fields, default)]
 struct RawAudit {
     head_sink: Option<NamedSink>,
+}
+
+#[derive(Default, serde::Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct RawHardening {
+    allow_root: Option<bool>,
+    required: Option<bool>,
+}
+
+impl RawHardening {
+    fn finish(self) -> Hardening {
+        Hardening {
+            allow_root: self.allow_root.unwrap_or_default(),
+            required: self.required.unwrap_or_default(),
+        }
+    }
 }
 
 #[derive(Default, serde::Deserialize)]

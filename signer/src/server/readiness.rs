@@ -9,6 +9,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use crate::api::health;
+use crate::confinement::Confinement;
 use crate::hsm::Pool;
 use crate::store::Store;
 use crate::store::backend::{Backend, BoxFuture, Key};
@@ -21,6 +22,7 @@ pub(super) struct Sources {
     backend: Arc<dyn Backend>,
     live: Arc<Live>,
     audit_heads: watch::Receiver<Option<String>>,
+    confinement: Option<Confinement>,
     draining: AtomicBool,
     refused_key: OnceLock<String>,
 }
@@ -32,6 +34,7 @@ impl Sources {
         backend: Arc<dyn Backend>,
         live: Arc<Live>,
         audit_heads: watch::Receiver<Option<String>>,
+        confinement: Option<Confinement>,
     ) -> Self {
         Self {
             pool,
@@ -39,6 +42,7 @@ impl Sources {
             backend,
             live,
             audit_heads,
+            confinement,
             draining: AtomicBool::new(false),
             refused_key: OnceLock::new(),
         }
@@ -79,6 +83,7 @@ impl health::Sources for Sources {
                 hsms: self.pool.status(),
                 certificates: self.live.problem(),
                 audit_heads: self.audit_heads.borrow().clone(),
+                confinement: self.confinement,
                 not_after: self.live.not_after(),
             }
         })

@@ -212,5 +212,6 @@ fn options() -> Options {
         executable: "/nowhere".into(),
         metrics: None,
         force_login: false,
+        confinement: None,
     }
 }
