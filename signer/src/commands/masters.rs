@@ -5,6 +5,7 @@
 //! fleet, so an operator names one key.
 
 mod decide;
+mod find;
 mod fingerprint;
 mod letters;
 mod listing;
@@ -14,10 +15,11 @@ use std::process::ExitCode;
 use clap::{Subcommand, ValueEnum};
 
 use super::connection::{self, Connection};
-use crate::authorize::Verb;
+use crate::authorize::{MasterId, Verb};
 use crate::client::Master;
 use crate::terminal;
 use decide::{Decision, Usage};
+use fingerprint::Given;
 
 /// The arguments of `mastersign masters`.
 #[derive(Debug, clap::Args)]
@@ -59,6 +61,12 @@ enum Command {
     /// List every master with the fingerprints of its keys
     #[command(name = "fingerprints", visible_alias = "finger-all")]
     Fingerprints,
+    /// Say whose key has this fingerprint, and which of its fingerprints it is
+    Find {
+        /// In any form and by any digest that Salt can be set to
+        #[arg(value_name = "FINGERPRINT")]
+        fingerprint: String,
+    },
     /// Show one master with the fingerprints of its keys
     #[command(visible_alias = "finger")]
     Show {
@@ -131,18 +139,17 @@ pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
             let masters = connection.wait(connection.client().masters())?;
             return list(&command, &masters, output);
         }
-        Command::Show { id } => {
-            let id = match decide::master_id(&id) {
-                Ok(id) => id,
-                Err(usage) => return refuse(&usage),
+        Command::Find { fingerprint } => {
+            return match Given::parse(&fingerprint) {
+                Ok(given) => find(&given, connection, output),
+                Err(error) => refuse(&Usage::Fingerprint(error)),
             };
-            let connection = Connection::open(connection)?;
-            let master = connection.wait(connection.client().master(&id))?;
-            match output {
-                Output::Json => terminal::say(listing::document(&master)?)?,
-                Output::Text => terminal::say(listing::show(&master)?)?,
-            }
-            return Ok(ExitCode::SUCCESS);
+        }
+        Command::Show { id } => {
+            return match decide::master_id(&id) {
+                Ok(id) => show(&id, connection, output),
+                Err(usage) => refuse(&usage),
+            };
         }
         Command::Accept(choice) => decision(Verb::Accept, choice),
         Command::Reject(choice) => decision(Verb::Reject, choice),
@@ -172,6 +179,45 @@ pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Ok(_) => Ok(ExitCode::SUCCESS),
         Err(usage) => refuse(&usage),
     }
+}
+
+/// Shows one master.
+fn show(
+    id: &MasterId,
+    connection: connection::Options,
+    output: Output,
+) -> anyhow::Result<ExitCode> {
+    let connection = Connection::open(connection)?;
+    let master = connection.wait(connection.client().master(id))?;
+    match output {
+        Output::Json => terminal::say(listing::document(&master)?)?,
+        Output::Text => terminal::say(listing::show(&master)?)?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Shows the keys that have this fingerprint.
+fn find(
+    given: &Given,
+    connection: connection::Options,
+    output: Output,
+) -> anyhow::Result<ExitCode> {
+    let connection = Connection::open(connection)?;
+    let masters = connection.wait(connection.client().masters())?;
+    let found = find::find(&masters, given);
+    match output {
+        Output::Json => terminal::say(find::document(&found))?,
+        Output::Text if found.is_empty() => {}
+        Output::Text => terminal::say(find::text(&found, given)?)?,
+    }
+    if !found.is_empty() {
+        return Ok(ExitCode::SUCCESS);
+    }
+    let digest = given.digest();
+    terminal::note(format_args!(
+        "mastersign: no key of any master has this {digest} fingerprint, whatever it is made of"
+    ))?;
+    Ok(ExitCode::FAILURE)
 }
 
 /// Shows all masters, or one group of them.
@@ -216,7 +262,7 @@ Every decision is signed with the admin's own key, here: the service cannot take
 
 Exit codes:
   0   done, or nothing to do
-  1   failed, or somebody else decided meanwhile
+  1   failed, somebody else decided meanwhile, or nothing was found
   2   wrong usage, or not confirmed";
 
 #[cfg(test)]
@@ -279,6 +325,10 @@ mod tests {
             Ok(Some(Command::Fingerprints))
         ));
         assert!(matches!(command("masters -f m1"), Ok(Some(Command::Show { id })) if id == "m1"));
+        let found = command("masters -f 8E:d8:d3");
+        assert!(
+            matches!(found, Ok(Some(Command::Find { fingerprint })) if fingerprint == "8E:d8:d3")
+        );
         assert!(matches!(
             command("masters -l un"),
             Ok(Some(Command::Group { .. }))

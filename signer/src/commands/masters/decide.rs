@@ -4,7 +4,7 @@ use std::io::{self, BufRead, IsTerminal};
 
 use minion::verify::{KeyHash, PublicKey};
 
-use super::fingerprint::{Given, GivenError};
+use super::fingerprint::{Given, GivenError, Name};
 use super::listing;
 use crate::authorize::{MasterId, SignedStatement, Statement, Verb};
 use crate::client::{self, KeyStatus, Master, MasterKey};
@@ -89,6 +89,19 @@ pub(super) enum Usage {
     /// Two commands at once.
     #[error("one thing at a time: there are two commands in this line")]
     Twice,
+    /// MD5 or SHA-1 of a key that is there.
+    #[error(
+        "this is {name} of key {key}, and it decides nothing: another key with the same {digest} can be made. Compare a \
+         SHA-256 with the master's console, `salt-key -f master.pub` with hash_type: sha256, and name the key by \
+         that. What {id} has:\n\n{shown}",
+        digest = .name.digest
+    )]
+    Weak {
+        id: MasterId,
+        key: KeyHash,
+        name: Name,
+        shown: String,
+    },
     /// A master that the service does not know.
     #[error(
         "the service knows no master {0}; it appears when `mastersign fetch` runs on it for the first time"
@@ -246,18 +259,30 @@ impl Decision {
 }
 
 /// The key that a fingerprint names, and by which form.
-fn find<'m>(master: &'m Master, text: &str) -> Result<(&'m MasterKey, &'static str), Usage> {
+///
+/// One that two keys can share names none, so that nobody takes a match for a proof.
+fn find<'m>(master: &'m Master, text: &str) -> Result<(&'m MasterKey, Name), Usage> {
     let given = Given::parse(text).map_err(Usage::Fingerprint)?;
+    let shown = || listing::show(master).unwrap_or_else(|error| error.to_string());
     let named = master.keys.iter().find_map(|key| {
         let public = PublicKey::parse(key.public_key.as_ref()?.as_bytes()).ok()?;
         // A key that is not the one it is called is nobody's choice.
         (public.hash() == key.sha256).then_some(())?;
         Some((key, given.matches(&public)?))
     });
-    named.ok_or_else(|| Usage::NoSuchKey {
-        id: master.id.clone(),
-        shown: listing::show(master).unwrap_or_else(|error| error.to_string()),
-    })
+    match named {
+        Some((key, name)) if name.digest.is_weak() => Err(Usage::Weak {
+            id: master.id.clone(),
+            key: key.sha256,
+            name,
+            shown: shown(),
+        }),
+        Some(found) => Ok(found),
+        None => Err(Usage::NoSuchKey {
+            id: master.id.clone(),
+            shown: shown(),
+        }),
+    }
 }
 
 fn the_pending_one(master: &Master) -> Result<&MasterKey, Usage> {

@@ -24,7 +24,7 @@ pub(super) struct Letters {
     /// Reject one key of this master, as `reject ID`; --key names it
     #[arg(short = 'r', long = "reject", value_name = "ID")]
     reject: Option<String>,
-    /// Show this master's fingerprints, as `show ID`
+    /// Show this master's fingerprints, as `show ID`; whose a fingerprint with colons is, as `find`
     #[arg(short = 'f', long = "finger", value_name = "ID")]
     finger: Option<String>,
     /// Show all fingerprints, as `fingerprints`
@@ -99,7 +99,14 @@ impl Letters {
             self.list.map(|group| Command::Group { group }),
             self.accept.map(|id| Command::Accept(choice(id))),
             self.reject.map(|id| Command::Reject(choice(id))),
-            self.finger.map(|id| Command::Show { id }),
+            self.finger.map(|given| {
+                // No name of a master has a colon.
+                if given.contains(':') {
+                    Command::Find { fingerprint: given }
+                } else {
+                    Command::Show { id: given }
+                }
+            }),
             self.finger_all.then_some(Command::Fingerprints),
         ]
         .into_iter()
