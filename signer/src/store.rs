@@ -18,6 +18,7 @@
 pub mod backend;
 mod change;
 mod committer;
+mod error;
 mod layout;
 mod load;
 pub mod memory;
@@ -46,6 +47,7 @@ use uuid::Uuid;
 
 pub use crate::audit::Actor;
 pub use backend::Backend;
+pub use error::Error;
 pub use load::OpenError;
 pub use memory::Memory;
 pub use operation::decide::DecideError;
@@ -58,8 +60,8 @@ pub use state::{
     StoredSignature,
 };
 
+use crate::audit::Note;
 use crate::audit::chain::Head;
-use crate::audit::{Note, ReadError};
 use crate::authorize::{CheckedStatement, MasterId, OperatorsCa};
 use crate::clock::Clock;
 use crate::hsm::{LatchError, PinLatch};
@@ -434,68 +436,6 @@ impl PinLatch for Store {
                 source: Box::new(source),
             })
         })
-    }
-}
-
-/// Why a change was not stored.
-#[derive(Clone, Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum Error {
-    /// The store was closed.
-    #[error("the store is closed")]
-    Closed,
-    /// The backend did not take the change.
-    #[error("the change was not written")]
-    Commit {
-        /// What the backend said.
-        #[source]
-        source: Arc<backend::Error>,
-    },
-    /// Somebody else wrote to the database.
-    #[error(
-        "the database was changed by somebody else than this service; restart it, so that it \
-         loads and checks the whole state again"
-    )]
-    Conflict,
-    /// A value that has no JSON form.
-    #[error("the row could not be encoded")]
-    Encode {
-        /// What the encoder said.
-        #[source]
-        source: Arc<serde_json::Error>,
-    },
-    /// The database gave no answer first, and turned out not to have applied the change.
-    #[error("the database did not apply the change")]
-    NotCommitted,
-    /// A record that has no canonical form.
-    #[error("the audit record could not be encoded")]
-    Record {
-        /// What the encoder said.
-        #[source]
-        source: ReadError,
-    },
-}
-
-impl Error {
-    /// Whether the same request may succeed later without anybody repairing something.
-    #[must_use]
-    pub fn is_retryable(&self) -> bool {
-        match self {
-            Self::Commit { source } => source.is_retryable(),
-            Self::NotCommitted => true,
-            Self::Closed | Self::Conflict | Self::Encode { .. } | Self::Record { .. } => false,
-        }
-    }
-}
-
-impl From<backend::Error> for Error {
-    fn from(source: backend::Error) -> Self {
-        match source {
-            backend::Error::Closed => Self::Closed,
-            other => Self::Commit {
-                source: Arc::new(other),
-            },
-        }
     }
 }
 
