@@ -5,11 +5,23 @@ use std::process::ExitCode;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::commands;
+use crate::terminal::Colours;
 
 /// Signs the public keys of accepted Salt masters with a key that never leaves its HSM.
 #[derive(Debug, Parser)]
 #[command(name = "mastersign", version, max_term_width = 100)]
 pub struct Cli {
+    /// When colours are shown; the environment's `NO_COLOR` and `CLICOLOR_FORCE` count as well
+    #[arg(
+        long,
+        value_enum,
+        value_name = "WHEN",
+        default_value_t,
+        global = true,
+        overrides_with = "color",
+        help_heading = "Output"
+    )]
+    color: Colours,
     #[command(subcommand)]
     command: Command,
 }
@@ -62,7 +74,9 @@ impl Cli {
     ///
     /// As [`run`](Self::run).
     pub fn main() -> anyhow::Result<ExitCode> {
-        let matches = Self::command().get_matches();
+        let colours = Colours::among(std::env::args_os());
+        colours.apply();
+        let matches = Self::command().color(colours.of_clap()).get_matches();
         let pending = commands::local::Pending::of(&matches, std::env::args_os());
         let cli = Self::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
         let result = cli.run();

@@ -10,7 +10,7 @@ fn main() -> ExitCode {
         Ok(code) => code,
         Err(error) => {
             // Nobody is left to tell if standard error is closed.
-            let _ = terminal::note(format_args!("mastersign: {error:#}"));
+            let _ = terminal::refuse(format_args!("{error:#}"));
             ExitCode::FAILURE
         }
     }

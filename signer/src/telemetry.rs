@@ -7,7 +7,7 @@
 //! terminal be steered by who sent it.
 
 use std::fmt;
-use std::io::{self, IsTerminal};
+use std::io;
 
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
 use tracing_subscriber::EnvFilter;
@@ -15,6 +15,7 @@ use tracing_subscriber::filter::ParseError;
 use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
 
 use crate::config::{Log, LogFormat};
+use crate::terminal;
 
 /// Sends log lines to standard error; directives that are given replace the configured ones.
 ///
@@ -32,8 +33,10 @@ pub fn log(log: &Log, directives: Option<&str>) -> Result<(), TelemetryError> {
         .with_writer(io::stderr);
     match log.format {
         LogFormat::Json => builder.json().flatten_event(true).finish().try_init(),
-        LogFormat::Text if io::stderr().is_terminal() => builder.finish().try_init(),
-        LogFormat::Text => builder.with_ansi(false).finish().try_init(),
+        LogFormat::Text => builder
+            .with_ansi(terminal::has_colours())
+            .finish()
+            .try_init(),
     }
     .map_err(TelemetryError::Log)
 }

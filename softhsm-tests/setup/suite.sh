@@ -6,6 +6,7 @@ setup=softhsm-tests/setup
 
 "$setup/packages.sh" test
 "$setup/salt.sh"
+"$setup/oracles.sh"
 
 results="$(mktemp)"
 trap 'rm -f "$results"' EXIT

@@ -10,6 +10,7 @@
 //! - [`salt`]: real masters and minions, of three Salt versions, and our minion beside them;
 //!   [`namespace`]: a network in which packets get lost
 //! - [`search`]: is there a private key in what was written?
+//! - [`dialogue`]: a program with a terminal and somebody at it
 //! - [`process`]: child processes that cannot outlive the test, and their output as events
 //! - [`binaries`]: the programs under test; [`measure`]: what a benchmark counts with
 //!
@@ -28,6 +29,7 @@
 
 pub mod binaries;
 pub mod counts;
+pub mod dialogue;
 pub mod measure;
 pub mod namespace;
 pub mod people;

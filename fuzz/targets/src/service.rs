@@ -44,16 +44,23 @@ pub fn statement(input: &[u8]) {
 /// One of each verb.
 #[must_use]
 pub fn statement_seeds() -> Vec<Vec<u8>> {
-    ["accept", "reject", "revoke"]
-        .map(|verb| {
-            format!(
-                "mastersign-statement-v1\n{verb}\n6f1c2a34-0000-4000-8000-0123456789ab\nsalt-1\n{}\n7\n\
+    [
+        "accept",
+        "forget",
+        "reinstate",
+        "reject",
+        "rename",
+        "revoke",
+    ]
+    .map(|verb| {
+        format!(
+            "mastersign-statement-v1\n{verb}\n6f1c2a34-0000-4000-8000-0123456789ab\nsalt-1\n{}\n7\n\
                  2026-11-22T02:25:06Z\n",
-                "4b".repeat(32)
-            )
-            .into_bytes()
-        })
-        .into()
+            "4b".repeat(32)
+        )
+        .into_bytes()
+    })
+    .into()
 }
 
 /// Neither end of the worker's socket can be confused by the other: any bytes, in any pieces, give

@@ -263,7 +263,7 @@ pub(super) const OPERATIONS: [Operation; 9] = [
         method: Method::POST,
         path: "/v1/masters/{id}/statements",
         id: "decide",
-        summary: "Hand in a signed decision: accept, reject or revoke",
+        summary: "Hand in a signed decision: accept, reject, revoke, forget, rename or reinstate",
         roles: "admins, each their own statements",
         parameters: &[MASTER],
         body: Some("SignedStatement"),

@@ -138,8 +138,12 @@ impl From<DecideError> for Problem {
             DecideError::Barred { .. }
             | DecideError::HeldBy { .. }
             | DecideError::IsAccepted
+            | DecideError::IsDenied
+            | DecideError::IsQuarantined
             | DecideError::IsRejected
-            | DecideError::IsRevoked => Self::new(Kind::Conflict, detail),
+            | DecideError::IsRevoked
+            | DecideError::IsTheirs
+            | DecideError::NotBarred { .. } => Self::new(Kind::Conflict, detail),
             DecideError::OtherStore { .. } => Self::new(Kind::StatementRefused, detail),
             DecideError::UnknownKey { .. } => Self::new(Kind::NotFound, detail),
             DecideError::Store(_) => Self::new(

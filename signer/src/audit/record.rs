@@ -158,15 +158,21 @@ pub enum Action {
     KeyAccepted,
     /// A master showed a further key; it is listed for the operator and never signed as it is.
     KeyDenied,
+    /// An operator had a key forgotten that waited or was rejected.
+    KeyForgotten,
     /// A master showed its first key, or one after the earlier ones were rejected or revoked; it
     /// waits.
     KeyPresented,
     /// An operator rejected a key.
     KeyRejected,
+    /// An operator moved a key from one id to another, where it waits.
+    KeyRenamed,
     /// An operator barred a key for ever.
     KeyRevoked,
     /// Somebody ran a command on the service's own machine that touches keys or certificates.
     LocalCommand,
+    /// An operator lifted the bar of a master, for one new key.
+    MasterReinstated,
     /// An operator barred a master and every key it has.
     MasterRevoked,
     /// A PIN was wrong at a token and is not tried again.
@@ -192,10 +198,13 @@ impl Action {
         match self {
             Self::KeyAccepted => "key-accepted",
             Self::KeyDenied => "key-denied",
+            Self::KeyForgotten => "key-forgotten",
             Self::KeyPresented => "key-presented",
             Self::KeyRejected => "key-rejected",
+            Self::KeyRenamed => "key-renamed",
             Self::KeyRevoked => "key-revoked",
             Self::LocalCommand => "local-command",
+            Self::MasterReinstated => "master-reinstated",
             Self::MasterRevoked => "master-revoked",
             Self::PinLatched => "pin-latched",
             Self::PinUnlatched => "pin-unlatched",
@@ -397,7 +406,10 @@ mod tests {
     fn each_action_is_written_as_it_is_named() {
         for action in [
             Action::KeyAccepted,
+            Action::KeyForgotten,
+            Action::KeyRenamed,
             Action::LocalCommand,
+            Action::MasterReinstated,
             Action::PinUnlatched,
             Action::ProofRefused,
             Action::SignatureServed,

@@ -444,7 +444,10 @@ mod tests {
             Err(StatementError::OtherKey),
         );
         for (verb, key) in [
+            (Verb::Forget, Some(key)),
+            (Verb::Reinstate, Some(key)),
             (Verb::Reject, Some(key)),
+            (Verb::Rename, Some(key)),
             (Verb::Revoke, Some(key)),
             (Verb::Revoke, None),
         ] {

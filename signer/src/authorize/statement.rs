@@ -23,8 +23,14 @@ pub use sign::SignError;
 pub enum Verb {
     /// The key may be signed.
     Accept,
+    /// The key, which waits or was rejected, is forgotten as if it had never been shown.
+    Forget,
+    /// A revoked id is one again, for a new key that it will show. Its revoked keys stay revoked.
+    Reinstate,
     /// The key may not be signed; the decision can be changed.
     Reject,
+    /// The key, which another id showed, is this one's from now on, and waits for a decision.
+    Rename,
     /// The key, or with no key the whole id, is barred for ever.
     Revoke,
 }
@@ -35,7 +41,10 @@ impl Verb {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Accept => "accept",
+            Self::Forget => "forget",
+            Self::Reinstate => "reinstate",
             Self::Reject => "reject",
+            Self::Rename => "rename",
             Self::Revoke => "revoke",
         }
     }
@@ -99,7 +108,10 @@ impl FromStr for Statement {
         }
         let verb = match line()? {
             "accept" => Verb::Accept,
+            "forget" => Verb::Forget,
+            "reinstate" => Verb::Reinstate,
             "reject" => Verb::Reject,
+            "rename" => Verb::Rename,
             "revoke" => Verb::Revoke,
             _ => return Err(malformed()),
         };

@@ -102,7 +102,7 @@ pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     }
     match arguments.output {
         Output::Json => terminal::say(finding.json())?,
-        Output::Text => terminal::say(finding.text().trim_end())?,
+        Output::Text => terminal::say(finding.painted().trim_end())?,
     }
     Ok(ExitCode::from(match finding.level() {
         Level::Good => 0,

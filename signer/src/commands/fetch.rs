@@ -172,8 +172,8 @@ fn tell(fetch: &Fetch, outcome: &Outcome) -> anyhow::Result<()> {
              again, or use --wait.",
             acceptance(fetch, master)
         ))?,
-        Outcome::Mismatch { why } => terminal::note(format_args!(
-            "mastersign: verification failed, nothing was written: {why}"
+        Outcome::Mismatch { why } => terminal::refuse(format_args!(
+            "verification failed, nothing was written: {why}"
         ))?,
     }
     if matches!(

@@ -71,8 +71,8 @@ impl Pending {
         };
         if let Err(error) = Inbox::new(&config.state_dir).leave(&note) {
             // Nobody is left to tell if standard error is closed.
-            let _ = terminal::note(format_args!(
-                "mastersign: this is not in the audit log: cannot leave a note in {}: {error}",
+            let _ = terminal::refuse(format_args!(
+                "this is not in the audit log: cannot leave a note in {}: {error}",
                 config.state_dir.display()
             ));
         }

@@ -9,17 +9,19 @@ mod find;
 mod fingerprint;
 mod letters;
 mod listing;
+mod usage;
 
 use std::process::ExitCode;
 
 use clap::{Subcommand, ValueEnum};
 
 use super::connection::{self, Connection};
-use crate::authorize::{MasterId, Verb};
+use crate::authorize::Verb;
 use crate::client::Master;
 use crate::terminal;
-use decide::{Decision, Usage};
+use decide::Decision;
 use fingerprint::Given;
+use usage::{Usage, master_id};
 
 /// The arguments of `mastersign masters`.
 #[derive(Debug, clap::Args)]
@@ -74,10 +76,50 @@ enum Command {
         #[arg(value_name = "ID")]
         id: String,
     },
+    #[command(flatten)]
+    Decide(Deciding),
+}
+
+/// What is decided, and about what.
+#[derive(Debug, Subcommand)]
+enum Deciding {
     /// Let one key of one master be signed
     Accept(Choice),
     /// Turn one key of one master down; can be changed by accepting it
     Reject(Choice),
+    /// Forget one key that waits or was rejected, as if it had never been shown
+    #[command(visible_alias = "delete")]
+    Forget(Choice),
+    /// Move one key to another id, for a master that got a new name; it waits there
+    Rename {
+        /// The id that the key has
+        #[arg(value_name = "ID")]
+        id: String,
+        /// The id that it gets, which the master's new certificate says
+        #[arg(value_name = "NEW-ID")]
+        to: String,
+        /// The key, by its SHA-256 or any fingerprint
+        #[arg(long, value_name = "FINGERPRINT")]
+        key: Option<String>,
+        /// Print the statement that would be signed; sends nothing
+        #[arg(long)]
+        dry_run: bool,
+    },
+    /// Let a master that was revoked as a whole come back with a new key; the old ones stay revoked
+    Reinstate {
+        /// The master
+        #[arg(value_name = "ID")]
+        id: String,
+        /// The only key that may wait for a decision then: its SHA-256, or the new master.pub
+        #[arg(long, value_name = "SHA256|FILE")]
+        new_key: String,
+        /// The id once more, instead of typing it when asked
+        #[arg(long, value_name = "ID")]
+        confirm: Option<String>,
+        /// Print the statement that would be signed; sends nothing
+        #[arg(long)]
+        dry_run: bool,
+    },
     /// Bar one key, or with no key the whole master, for ever
     Revoke {
         /// The master
@@ -139,32 +181,9 @@ pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
             let masters = connection.wait(connection.client().masters())?;
             return list(&command, &masters, output);
         }
-        Command::Find { fingerprint } => {
-            return match Given::parse(&fingerprint) {
-                Ok(given) => find(&given, connection, output),
-                Err(error) => refuse(&Usage::Fingerprint(error)),
-            };
-        }
-        Command::Show { id } => {
-            return match decide::master_id(&id) {
-                Ok(id) => show(&id, connection, output),
-                Err(usage) => refuse(&usage),
-            };
-        }
-        Command::Accept(choice) => decision(Verb::Accept, choice),
-        Command::Reject(choice) => decision(Verb::Reject, choice),
-        Command::Revoke {
-            id,
-            key,
-            confirm,
-            dry_run,
-        } => decide::master_id(&id).map(|id| Decision {
-            verb: Verb::Revoke,
-            id,
-            key,
-            confirm,
-            dry_run,
-        }),
+        Command::Find { fingerprint } => return find(&fingerprint, connection, output),
+        Command::Show { id } => return show(&id, connection, output),
+        Command::Decide(decision) => decision.into_decision(),
     };
     let decision = match decision {
         Ok(decision) => decision,
@@ -182,13 +201,13 @@ pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
 }
 
 /// Shows one master.
-fn show(
-    id: &MasterId,
-    connection: connection::Options,
-    output: Output,
-) -> anyhow::Result<ExitCode> {
+fn show(id: &str, connection: connection::Options, output: Output) -> anyhow::Result<ExitCode> {
+    let id = match master_id(id) {
+        Ok(id) => id,
+        Err(usage) => return refuse(&usage),
+    };
     let connection = Connection::open(connection)?;
-    let master = connection.wait(connection.client().master(id))?;
+    let master = connection.wait(connection.client().master(&id))?;
     match output {
         Output::Json => terminal::say(listing::document(&master)?)?,
         Output::Text => terminal::say(listing::show(&master)?)?,
@@ -198,17 +217,21 @@ fn show(
 
 /// Shows the keys that have this fingerprint.
 fn find(
-    given: &Given,
+    fingerprint: &str,
     connection: connection::Options,
     output: Output,
 ) -> anyhow::Result<ExitCode> {
+    let given = match Given::parse(fingerprint) {
+        Ok(given) => given,
+        Err(error) => return refuse(&Usage::Fingerprint(error)),
+    };
     let connection = Connection::open(connection)?;
     let masters = connection.wait(connection.client().masters())?;
-    let found = find::find(&masters, given);
+    let found = find::find(&masters, &given);
     match output {
         Output::Json => terminal::say(find::document(&found))?,
         Output::Text if found.is_empty() => {}
-        Output::Text => terminal::say(find::text(&found, given)?)?,
+        Output::Text => terminal::say(find::text(&found, &given)?)?,
     }
     if !found.is_empty() {
         return Ok(ExitCode::SUCCESS);
@@ -218,6 +241,44 @@ fn find(
         "mastersign: no key of any master has this {digest} fingerprint, whatever it is made of"
     ))?;
     Ok(ExitCode::FAILURE)
+}
+
+impl Deciding {
+    fn into_decision(self) -> Result<Decision, Usage> {
+        match self {
+            Self::Accept(choice) => decision(Verb::Accept, choice),
+            Self::Reject(choice) => decision(Verb::Reject, choice),
+            Self::Forget(choice) => decision(Verb::Forget, choice),
+            Self::Rename {
+                id,
+                to,
+                key,
+                dry_run,
+            } => rename(&id, &to, key, dry_run),
+            Self::Reinstate {
+                id,
+                new_key,
+                confirm,
+                dry_run,
+            } => master_id(&id).map(|id| Decision {
+                key: Some(new_key),
+                confirm,
+                dry_run,
+                ..Decision::about(Verb::Reinstate, id)
+            }),
+            Self::Revoke {
+                id,
+                key,
+                confirm,
+                dry_run,
+            } => master_id(&id).map(|id| Decision {
+                key,
+                confirm,
+                dry_run,
+                ..Decision::about(Verb::Revoke, id)
+            }),
+        }
+    }
 }
 
 /// Shows all masters, or one group of them.
@@ -231,7 +292,10 @@ fn list(command: &Command, masters: &[Master], output: Output) -> anyhow::Result
         (_, Output::Json) => listing::list_document(masters)?.to_string(),
         (_, Output::Text) => listing::list(masters)?,
     };
-    terminal::say(text)?;
+    match output {
+        Output::Json => terminal::say(text)?,
+        Output::Text => terminal::say(listing::painted(&text))?,
+    }
     Ok(ExitCode::SUCCESS)
 }
 
@@ -242,18 +306,30 @@ fn decision(verb: Verb, choice: Choice) -> Result<Decision, Usage> {
     if choice.all {
         return Err(Usage::All);
     }
-    let id = decide::master_id(choice.id.as_deref().ok_or(Usage::NoId)?)?;
+    let id = master_id(choice.id.as_deref().ok_or(Usage::NoId)?)?;
     Ok(Decision {
-        verb,
-        id,
         key: choice.key,
-        confirm: None,
         dry_run: choice.dry_run,
+        ..Decision::about(verb, id)
+    })
+}
+
+/// A key moves by a statement about the master that gets it.
+fn rename(from: &str, to: &str, key: Option<String>, dry_run: bool) -> Result<Decision, Usage> {
+    let (from, to) = (master_id(from)?, master_id(to)?);
+    if from == to {
+        return Err(Usage::SameName(to));
+    }
+    Ok(Decision {
+        holder: Some(from),
+        key,
+        dry_run,
+        ..Decision::about(Verb::Rename, to)
     })
 }
 
 fn refuse(usage: &Usage) -> anyhow::Result<ExitCode> {
-    terminal::note(format_args!("mastersign: {usage}"))?;
+    terminal::refuse(usage)?;
     Ok(ExitCode::from(2))
 }
 
@@ -288,7 +364,7 @@ mod tests {
         let line = "masters accept m1 --key aa --private-key admin.key --out json";
         let arguments = Line::parse_from(line.split(' ')).arguments;
         assert_eq!(arguments.output, Output::Json);
-        let Some(Command::Accept(choice)) = arguments.command else {
+        let Some(Command::Decide(Deciding::Accept(choice))) = arguments.command else {
             panic!("{arguments:?}");
         };
         assert_eq!(choice.key.as_deref(), Some("aa"));
@@ -305,7 +381,7 @@ mod tests {
             ("masters accept m/1", "no name of a master"),
         ] {
             let command = Line::parse_from(line.split(' ')).arguments.command;
-            let Some(Command::Accept(choice)) = command else {
+            let Some(Command::Decide(Deciding::Accept(choice))) = command else {
                 panic!("{line}");
             };
             let usage = decision(Verb::Accept, choice).unwrap_err();
@@ -334,7 +410,7 @@ mod tests {
             Ok(Some(Command::Group { .. }))
         ));
         let accept = command("masters -a m1 --key aa --dry-run");
-        let Ok(Some(Command::Accept(choice))) = accept else {
+        let Ok(Some(Command::Decide(Deciding::Accept(choice)))) = accept else {
             panic!("{accept:?}");
         };
         assert_eq!(
@@ -342,12 +418,17 @@ mod tests {
             (Some("m1"), Some("aa"))
         );
         assert!(choice.dry_run);
+        let forget = command("masters -d m1 --key aa");
+        assert!(
+            matches!(&forget, Ok(Some(Command::Decide(Deciding::Forget(choice)))) if choice.id.as_deref() == Some("m1")),
+            "{forget:?}"
+        );
         assert!(matches!(command("masters"), Ok(None)));
         for (line, expected) in [
             ("masters -A", "there is no -A"),
             ("masters -a m1 -y", "there is no -y"),
             ("masters -D", "no -D"),
-            ("masters -d m1", "there is no -d"),
+            ("masters -d m1 -y", "there is no -y"),
             ("masters -a m1 -r m2", "one thing at a time"),
         ] {
             let usage = command(line).unwrap_err().to_string();

@@ -141,6 +141,8 @@ impl Change {
 #[derive(Debug)]
 pub(super) enum Effect {
     Command(Uuid),
+    /// The key is nobody's any more, and no signature over it is kept.
+    Forgotten(KeyHash),
     Latched([u8; 32], Latch),
     Master(Arc<Master>),
     Served(String, KeyHash),
@@ -155,6 +157,10 @@ impl Effect {
         match self {
             Self::Command(id) => {
                 state.commands.insert(id);
+            }
+            Self::Forgotten(hash) => {
+                state.owners.remove(&hash);
+                state.signatures.retain(|_, stored| stored.key != hash);
             }
             Self::Latched(tag, latch) => {
                 state.latches.insert(tag, latch);

@@ -71,6 +71,8 @@ pub(super) struct MasterRow {
     v: V1,
     pub(super) generation: u64,
     pub(super) revocation: Option<SignedStatement>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) reinstatement: Option<SignedStatement>,
 }
 
 impl From<&Master> for MasterRow {
@@ -79,6 +81,7 @@ impl From<&Master> for MasterRow {
             v: V1,
             generation: master.generation,
             revocation: master.revocation.as_deref().cloned(),
+            reinstatement: master.reinstatement.as_deref().cloned(),
         }
     }
 }

@@ -22,7 +22,7 @@ use crate::clock::Timestamp;
 pub struct State {
     /// Every master that showed a key or that an operator decided about.
     pub masters: BTreeMap<MasterId, Arc<Master>>,
-    /// Whose key a hash is; a hash belongs to one master for ever.
+    /// Whose key a hash is; a hash belongs to one master until an operator says otherwise.
     pub owners: HashMap<KeyHash, MasterId>,
     /// The keys that sign, by their name.
     pub signing_keys: BTreeMap<KeyHash, Arc<SigningKeyRecord>>,
@@ -124,8 +124,10 @@ pub struct Master {
     pub generation: u64,
     /// Whether the whole id is revoked.
     pub barred: bool,
-    /// The statement that revoked the whole id.
+    /// The statement that revoked the whole id, while it is revoked.
     pub revocation: Option<Arc<SignedStatement>>,
+    /// The statement that lifted the last revocation of the whole id.
+    pub reinstatement: Option<Arc<SignedStatement>>,
     /// Its keys.
     pub keys: BTreeMap<KeyHash, KeyRecord>,
 }
@@ -139,6 +141,7 @@ impl Master {
             generation: 0,
             barred: false,
             revocation: None,
+            reinstatement: None,
             keys: BTreeMap::new(),
         }
     }
@@ -153,14 +156,15 @@ impl Master {
 /// One key of one master.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeyRecord {
-    /// The key; none if it was revoked by its hash alone, or if its row is quarantined and
-    /// unreadable.
+    /// The key; none if only its hash is known, because it was revoked before it was shown or is
+    /// expected from a reinstated master, or if its row is quarantined and unreadable.
     pub key: Option<Arc<PublicKey>>,
     /// What may be done with it.
     pub status: Status,
     /// Since when it has this status.
     pub since: Timestamp,
-    /// The statement behind the status; none for a key that waits or was denied.
+    /// The statement behind the status; none for a key that waits or was denied because it was
+    /// shown.
     pub decision: Option<Arc<SignedStatement>>,
 }
 

@@ -2,4 +2,5 @@
 
 mod commits;
 mod operations;
+mod second_thoughts;
 mod tampering;

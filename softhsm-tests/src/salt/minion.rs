@@ -137,6 +137,7 @@ impl Minion {
     /// Fails if it can't be started.
     pub fn restart(&mut self) -> Result<()> {
         self.process.kill();
+        super::forget_process(self.directory.path());
         self.process = Process::start(&mut self.command)?;
         Ok(())
     }

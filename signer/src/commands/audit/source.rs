@@ -77,6 +77,14 @@ impl Source {
         }
     }
 
+    /// How many records there are, where that is known without reading them.
+    pub(super) fn known_length(&self) -> u64 {
+        match self {
+            Self::File(lines, _) => u64::try_from(lines.len()).unwrap_or(u64::MAX),
+            Self::Database(..) | Self::Service(_) => 0,
+        }
+    }
+
     /// Lets some time pass before the next look.
     pub(super) fn pause(&self) {
         let pause = async { tokio::time::sleep(PAUSE).await };

@@ -9,7 +9,7 @@ use std::process::ExitCode;
 
 use super::{ALTERED, Source};
 use crate::audit::chain::{Broken, Cause, Head, Verifier};
-use crate::terminal;
+use crate::terminal::{self, Progress};
 
 /// Reads `SEQ:HASH`.
 pub(super) fn head(text: &str) -> Result<Head, String> {
@@ -27,7 +27,11 @@ pub(super) fn run(source: &mut Source, heads: &[Head]) -> anyhow::Result<ExitCod
     let stored = source.head()?;
     let mut known = heads.to_vec();
     known.extend(stored);
-    match check(source, &known)? {
+    let last = stored.map_or_else(|| source.known_length(), |head| head.seq);
+    let progress = Progress::of("checking the audit log", last);
+    let checked = check(source, &known, &progress)?;
+    drop(progress);
+    match checked {
         Ok(Head { seq, hash }) => {
             terminal::say(format_args!(
                 "records 1 to {seq}: none was changed, removed, added or moved; the log ends at \
@@ -44,13 +48,17 @@ pub(super) fn run(source: &mut Source, heads: &[Head]) -> anyhow::Result<ExitCod
             Ok(ExitCode::SUCCESS)
         }
         Err(altered) => {
-            terminal::note(format_args!("mastersign: {altered}"))?;
+            terminal::refuse(altered)?;
             Ok(ExitCode::from(ALTERED))
         }
     }
 }
 
-fn check(source: &mut Source, known: &[Head]) -> anyhow::Result<Result<Head, Altered>> {
+fn check(
+    source: &mut Source,
+    known: &[Head],
+    progress: &Progress,
+) -> anyhow::Result<Result<Head, Altered>> {
     let mut verifier = Verifier::default();
     let mut after = 0;
     loop {
@@ -73,6 +81,7 @@ fn check(source: &mut Source, known: &[Head]) -> anyhow::Result<Result<Head, Alt
                 return Ok(Err(Altered::Rewritten { seq: head.seq }));
             }
         }
+        progress.at(after);
     }
     let Some(end) = verifier.head() else {
         return Ok(Err(Altered::Chain(Broken {

@@ -2,6 +2,8 @@
 
 use serde_json::{Value, json};
 
+use crate::terminal::Paint;
+
 /// How bad it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Level {
@@ -19,6 +21,14 @@ impl Level {
             Self::Good => "good",
             Self::Warning => "warning",
             Self::Failure => "failure",
+        }
+    }
+
+    const fn paint(self) -> Paint {
+        match self {
+            Self::Good => Paint::Green,
+            Self::Warning => Paint::Yellow,
+            Self::Failure => Paint::Red,
         }
     }
 }
@@ -76,29 +86,39 @@ impl Finding {
         parts.map_or(self.own, |worst| worst.max(self.own))
     }
 
-    /// The tree for people: state by word, the fix below what it is for.
+    /// As [`painted`](Self::painted), without colours.
+    #[cfg(test)]
     pub(super) fn text(&self) -> String {
         let mut text = String::new();
-        self.write(&mut text, 0);
+        self.write(&mut text, 0, &|level| level.word().to_owned());
         text
     }
 
-    fn write(&self, text: &mut String, depth: usize) {
+    /// The tree for people: state by word and colour, the fix below what it is for.
+    pub(super) fn painted(&self) -> String {
+        let mut text = String::new();
+        self.write(&mut text, 0, &|level| {
+            level.paint().on(level.word()).to_string()
+        });
+        text
+    }
+
+    fn write(&self, text: &mut String, depth: usize, word: &dyn Fn(Level) -> String) {
         let margin = "  ".repeat(depth);
         let detail = if self.detail.is_empty() {
             String::new()
         } else {
             format!(": {}", self.detail)
         };
-        let word = self.level().word();
-        text.push_str(&format!("{margin}[{word}] {}{detail}\n", self.what));
+        let level = word(self.level());
+        text.push_str(&format!("{margin}[{level}] {}{detail}\n", self.what));
         if let Some(fix) = &self.fix {
             for line in fix.lines() {
                 text.push_str(&format!("{margin}    → {line}\n"));
             }
         }
         for part in &self.parts {
-            part.write(text, depth.saturating_add(1));
+            part.write(text, depth.saturating_add(1), word);
         }
     }
 
@@ -138,6 +158,10 @@ mod tests {
             tree.text(),
             "[failure] all\n  [failure] b\n    [failure] d: 2\n        → mend\n        → it\n    \
              [good] c\n  [warning] e: 3\n      → look\n  [good] a: 1\n"
+        );
+        assert!(
+            tree.painted()
+                .starts_with("[\u{1b}[91mfailure\u{1b}[0m] all\n")
         );
         assert_eq!(tree.json()["parts"][0]["parts"][0]["fix"], "mend\nit");
     }

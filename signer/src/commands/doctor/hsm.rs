@@ -14,6 +14,7 @@ use serde_json::Value;
 use super::finding::Finding;
 use crate::config::Config;
 use crate::hsm::pin;
+use crate::terminal;
 
 /// Everything about one `[[hsm]]` section.
 pub(super) fn look(config: &Config, hsm: &Hsm, login: bool) -> Finding {
@@ -217,8 +218,7 @@ fn own(config: &Config, hsm: &Hsm, command: &str) -> anyhow::Result<Value> {
     match serde_json::from_str(&line) {
         Ok(answer) => Ok(answer),
         Err(_) => {
-            let said = String::from_utf8_lossy(&output.stderr);
-            bail!("{}", said.trim().trim_start_matches("mastersign: "))
+            bail!("{}", terminal::refusal(&output.stderr))
         }
     }
 }

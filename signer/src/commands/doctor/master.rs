@@ -18,6 +18,7 @@ use crate::fetch::settings::{SALT_CONFIG, Settings};
 use crate::fetch::{Fetch, Outcome, Prepared};
 use crate::hsm::token;
 use crate::pki::check::{Report, handshake};
+use crate::terminal::Progress;
 use crate::tls;
 
 /// Everything about the master.
@@ -54,7 +55,9 @@ pub(super) fn look(settings: SettingsArguments, search: Vec<PathBuf>) -> Finding
     }
     let pinned = partial.master_sign_pub.as_deref().map(token::read_pinned);
     let pinned = pinned.and_then(Result::ok);
+    let searching = Progress::open_ended("looking for signing keys that were left");
     parts.push(leftovers::look(&directories, pinned.as_ref()));
+    drop(searching);
     match partial.complete() {
         Ok(settings) => {
             parts.push(certificate(&settings));

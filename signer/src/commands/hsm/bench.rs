@@ -15,7 +15,7 @@ use super::secrets::{self, Secrets};
 use super::target::{self, Target};
 use super::{Output, inside};
 use crate::hsm::token::{Error, Module, SigningKey, TokenInfo};
-use crate::terminal;
+use crate::terminal::{self, Progress};
 
 /// The arguments of `mastersign hsm bench`.
 #[derive(Debug, clap::Args)]
@@ -65,15 +65,17 @@ pub(super) fn inside(
     let key = keeper
         .find_key(&target.key()?)
         .map_err(|error| inside::explain(error, &target))?;
-    if output == Output::Text {
-        terminal::note(format_args!(
-            "signing the key's own public half for {} with {} sessions …",
+    let signing = Progress::of(
+        format!(
+            "signing the key's own public half for {} with {} sessions",
             humantime::format_duration(arguments.time),
             arguments.sessions
-        ))?;
-    }
-    let mut taken = run(&module, &token, &key, arguments, &target)
-        .map_err(|error| inside::explain(error, &target))?;
+        ),
+        milliseconds(arguments.time),
+    );
+    let taken = run(&module, &token, &key, arguments, &target, &signing);
+    drop(signing);
+    let mut taken = taken.map_err(|error| inside::explain(error, &target))?;
     taken.sort_unstable();
     let seconds = arguments.time.as_secs_f64();
     let count = u32::try_from(taken.len()).context("too many signatures to count")?;
@@ -118,6 +120,7 @@ fn run(
     key: &SigningKey,
     arguments: &Arguments,
     target: &Target,
+    progress: &Progress,
 ) -> Result<Vec<Duration>, Error> {
     let together = Barrier::new(usize::from(arguments.sessions));
     let one = || -> Result<Vec<Duration>, Error> {
@@ -134,6 +137,7 @@ fn run(
                 break;
             }
             taken.push(at.elapsed());
+            progress.at(milliseconds(begin.elapsed()));
         }
         session.close()?;
         Ok(taken)
@@ -146,6 +150,10 @@ fn run(
         }
         Ok(all)
     })
+}
+
+fn milliseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
 const SHORTEST: Duration = Duration::from_millis(100);

@@ -20,7 +20,7 @@ use super::section::section;
 use super::target::{self, Target};
 use super::{Output, attributes, inside};
 use crate::hsm::token::{Generated, KeyPlan, Module, TokenInfo};
-use crate::terminal;
+use crate::terminal::{self, Progress};
 
 /// The arguments of `mastersign hsm init`.
 #[derive(Debug, clap::Args)]
@@ -113,9 +113,15 @@ pub(super) fn inside(
     let keeper = module.open_write_session(&token)?;
     inside::login(&keeper, &token, secrets, &target)?;
     let file = Reserved::create(&arguments.out)?;
-    let made = keeper
-        .generate(&plan(arguments, &target, backup)?)
-        .map_err(|error| inside::explain(error, &target))?;
+    let plan = plan(arguments, &target, backup)?;
+    // A smart card takes minutes for 4096 bits.
+    let making = Progress::open_ended(format!(
+        "making an RSA-{} key inside the token",
+        arguments.bits
+    ));
+    let made = keeper.generate(&plan);
+    drop(making);
+    let made = made.map_err(|error| inside::explain(error, &target))?;
     let trials = Algorithm::ALL.map(|algorithm| {
         let trial = inside::trial(&module, &token, &made.key, target.mechanism, algorithm);
         (algorithm, trial.map_err(|error| error.to_string()).err())

@@ -21,10 +21,9 @@ pub(super) fn run(
     more: &[String],
 ) -> anyhow::Result<ExitCode> {
     let executable = std::env::current_exe().context("failed to find this program's own file")?;
-    // The child reads the same configuration, so it has to find it by the same variable.
     let inherited = std::env::vars_os().filter(|(name, _)| {
         name.to_str()
-            .is_some_and(|name| INHERITED.contains(&name) || name == "MASTERSIGN_CONFIG")
+            .is_some_and(|name| INHERITED.contains(&name) || OURS.contains(&name))
     });
     let mut child = Command::new(executable)
         .args(std::env::args_os().skip(1))
@@ -169,3 +168,13 @@ fn missing_environment(target: &Target) -> Option<String> {
 pub(super) fn shown(text: &str) -> String {
     token::clean(text.as_bytes())
 }
+
+/// The child reads the same configuration, so it has to find it by the same variable, and it writes
+/// to the same terminal.
+const OURS: [&str; 5] = [
+    "CLICOLOR",
+    "CLICOLOR_FORCE",
+    "MASTERSIGN_CONFIG",
+    "NO_COLOR",
+    "TERM",
+];

@@ -70,7 +70,7 @@ pub(super) fn run(arguments: &Arguments, output: Output) -> anyhow::Result<ExitC
         Output::Json => terminal::say(json!({"hsm": name, "state": state, "detail": detail}))?,
         Output::Text if unlocked => terminal::say(format_args!("{name} is unlocked: {detail}"))?,
         Output::Text => {
-            terminal::note(format_args!("mastersign: {name} is not unlocked: {detail}"))?;
+            terminal::refuse(format_args!("{name} is not unlocked: {detail}"))?;
         }
     }
     Ok(if unlocked {

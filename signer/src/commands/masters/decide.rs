@@ -1,129 +1,45 @@
 //! From what an operator types to a signed statement about exactly one key.
 
+mod choice;
+
 use std::io::{self, BufRead, IsTerminal};
 
-use minion::verify::{KeyHash, PublicKey};
+use minion::verify::KeyHash;
 
-use super::fingerprint::{Given, GivenError, Name};
 use super::listing;
+use super::usage::Usage;
 use crate::authorize::{MasterId, SignedStatement, Statement, Verb};
 use crate::client::{self, KeyStatus, Master, MasterKey};
 use crate::clock::{Clock, SystemClock};
 use crate::commands::connection::Connection;
 use crate::terminal;
+use choice::{Chosen, named, new_key, the_only_one};
 
 /// What an operator wants to decide.
 #[derive(Debug)]
 pub(super) struct Decision {
     pub(super) verb: Verb,
     pub(super) id: MasterId,
+    /// The id whose key it is, where that is another one.
+    pub(super) holder: Option<MasterId>,
     pub(super) key: Option<String>,
     pub(super) confirm: Option<String>,
     pub(super) dry_run: bool,
 }
 
-/// Why nothing is decided before the service is even asked to.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum Usage {
-    /// `-A`.
-    #[error(
-        "there is no -A: an accepted master may speak for every minion, so each key is accepted by its name and \
-         fingerprint; `mastersign masters list` shows which ones wait"
-    )]
-    All,
-    /// `-d`.
-    #[error(
-        "there is no -d: what was shown once stays on record. A key that waits and is not wanted is turned down with \
-         -r; it can be accepted later"
-    )]
-    Delete,
-    /// A fingerprint that names nothing.
-    #[error("{0}")]
-    Fingerprint(GivenError),
-    /// A pattern.
-    #[error(
-        "{0:?} is a pattern, and masters are not decided about by patterns: one that fits today fits a master that \
-         somebody else adds tomorrow. Name one"
-    )]
-    Glob(String),
-    /// Not a name.
-    #[error(
-        "{0:?} is no name of a master: 1 to 253 characters of A-Z, a-z, 0-9, dot, underscore and hyphen"
-    )]
-    Id(String),
-    /// `-R` or `-D`.
-    #[error("there is no -R and no -D: each key is decided about by its name and fingerprint")]
-    Many,
-    /// No id at all.
-    #[error("name the master: `mastersign masters accept ID --key FINGERPRINT`")]
-    NoId,
-    /// Nobody to ask.
-    #[error(
-        "standard input is no terminal, so nobody can compare fingerprints; name the key: --key {0}"
-    )]
-    NoTerminal(String),
-    /// The operator said no, or something else.
-    #[error("not confirmed; nothing was decided")]
-    NotConfirmed,
-    /// No or several candidates.
-    #[error(
-        "{id} has {count} keys that wait for a decision; name one with --key. What it has:\n\n{shown}"
-    )]
-    NotOne {
-        id: MasterId,
-        count: usize,
-        shown: String,
-    },
-    /// No key has this fingerprint.
-    #[error("{id} has no key with this fingerprint. What it has:\n\n{shown}")]
-    NoSuchKey { id: MasterId, shown: String },
-    /// The key cannot be decided about any more.
-    #[error("key {0} is revoked, and that is for ever: the master needs a new key")]
-    Revoked(KeyHash),
-    /// Neither a command nor a letter.
-    #[error(
-        "say what to do: list, show, fingerprints, accept, reject or revoke, or salt-key's -L, -l, -a, -r, -f or -F; \
-         `mastersign masters --help` tells more"
-    )]
-    Nothing,
-    /// Two commands at once.
-    #[error("one thing at a time: there are two commands in this line")]
-    Twice,
-    /// MD5 or SHA-1 of a key that is there.
-    #[error(
-        "this is {name} of key {key}, and it decides nothing: another key with the same {digest} can be made. Compare a \
-         SHA-256 with the master's console, `salt-key -f master.pub` with hash_type: sha256, and name the key by \
-         that. What {id} has:\n\n{shown}",
-        digest = .name.digest
-    )]
-    Weak {
-        id: MasterId,
-        key: KeyHash,
-        name: Name,
-        shown: String,
-    },
-    /// A master that the service does not know.
-    #[error(
-        "the service knows no master {0}; it appears when `mastersign fetch` runs on it for the first time"
-    )]
-    UnknownMaster(MasterId),
-    /// `-y`.
-    #[error(
-        "there is no -y: accepting is comparing a fingerprint. In a script, name the key that was compared: \
-         --key FINGERPRINT"
-    )]
-    Yes,
-}
-
-/// Reads the name of one master.
-pub(super) fn master_id(text: &str) -> Result<MasterId, Usage> {
-    if text.contains(['*', '?', '[', ',']) {
-        return Err(Usage::Glob(client::printable(text)));
-    }
-    text.parse().map_err(|_| Usage::Id(client::printable(text)))
-}
-
 impl Decision {
+    /// A decision that names no key yet.
+    pub(super) const fn about(verb: Verb, id: MasterId) -> Self {
+        Self {
+            verb,
+            id,
+            holder: None,
+            key: None,
+            confirm: None,
+            dry_run: false,
+        }
+    }
+
     /// Chooses the key, signs the statement and hands it in; `None` if there was nothing to decide.
     pub(super) fn take(
         &self,
@@ -131,22 +47,25 @@ impl Decision {
     ) -> anyhow::Result<Result<Option<Master>, Usage>> {
         let store = connection.store()?;
         let master = connection.find(connection.client().master(&self.id))?;
-        let key = match self.choose(master.as_ref()) {
-            Ok(key) => key,
+        let from = match &self.holder {
+            Some(holder) => connection.find(connection.client().master(holder))?,
+            None => master.clone(),
+        };
+        let key = match self.choose(from.as_ref()) {
+            Ok(Chosen::Settled) => {
+                terminal::note(format_args!("{} is {} already", self.id, past(self.verb)))?;
+                return Ok(Ok(None));
+            }
+            Ok(Chosen::Key(hash)) => Some(hash),
+            Ok(Chosen::Whole) => None,
             Err(usage) => return Ok(Err(usage)),
         };
-        if let Some(key) = key
-            && key.status == settled(self.verb)
-        {
-            terminal::note(format_args!("{} is {} already", self.id, past(self.verb)))?;
-            return Ok(Ok(None));
-        }
         let generation = master.as_ref().map_or(0, |master| master.generation);
         let statement = Statement {
             verb: self.verb,
             store,
             master: self.id.clone(),
-            key: key.map(|key| key.sha256),
+            key,
             generation: generation.saturating_add(1),
             time: SystemClock.now(),
         };
@@ -162,11 +81,7 @@ impl Decision {
         )?;
         match connection.wait(connection.client().post_statement(&self.id, &signed)) {
             Ok(after) => {
-                let what = key.map_or_else(
-                    || "as a whole".to_owned(),
-                    |key| format!("key {}", key.sha256),
-                );
-                terminal::note(format_args!("{} {}: {what}", past(self.verb), self.id))?;
+                self.tell(key)?;
                 Ok(Ok(Some(after)))
             }
             Err(error) if error.status() == Some(409) => {
@@ -176,63 +91,144 @@ impl Decision {
         }
     }
 
-    fn choose<'m>(&self, master: Option<&'m Master>) -> Result<Option<&'m MasterKey>, Usage> {
-        let named = match &self.key {
-            Some(text) => {
-                let master = master.ok_or_else(|| Usage::UnknownMaster(self.id.clone()))?;
-                let (key, form) = find(master, text)?;
-                // Nobody is left to tell if standard error is closed.
-                let _ = terminal::note(format_args!("{form} names key {}", key.sha256));
-                Some(key)
-            }
-            None if self.verb == Verb::Revoke => None,
-            None => {
-                let master = master.ok_or_else(|| Usage::UnknownMaster(self.id.clone()))?;
-                let key = the_pending_one(master)?;
-                ask_about(self.verb, &self.id, key)?;
-                Some(key)
-            }
-        };
-        match named {
-            Some(key) if key.status == KeyStatus::Revoked && self.verb != Verb::Revoke => {
-                Err(Usage::Revoked(key.sha256))
-            }
-            _ if self.verb == Verb::Revoke => {
-                self.confirm_revocation(named)?;
-                Ok(named)
-            }
-            named => Ok(named),
+    /// Says what was done, and what is left to do.
+    fn tell(&self, key: Option<KeyHash>) -> io::Result<()> {
+        let what = key.map_or_else(|| "as a whole".to_owned(), |key| format!("key {key}"));
+        let id = &self.id;
+        let done = past(self.verb);
+        terminal::note(format_args!("{done} {id}: {what}"))?;
+        match self.verb {
+            Verb::Rename => terminal::note(format_args!(
+                "it is accepted for no id now; `mastersign masters accept {id} --key {}` goes on",
+                key.map(|key| key.to_string()).unwrap_or_default()
+            )),
+            Verb::Reinstate => terminal::note(
+                "the key waits for a decision once `mastersign fetch` or `watch` showed it. The certificate that the \
+                 master had counts again: if it was stolen, `mastersign pki revoke` it and issue another",
+            ),
+            Verb::Accept | Verb::Forget | Verb::Reject | Verb::Revoke => Ok(()),
         }
     }
 
-    /// A revocation is for ever, so the id is typed once more.
-    fn confirm_revocation(&self, key: Option<&MasterKey>) -> Result<(), Usage> {
+    /// The key that this is about; `master` is the one whose key it is.
+    fn choose(&self, master: Option<&Master>) -> Result<Chosen, Usage> {
+        match self.verb {
+            Verb::Accept | Verb::Forget | Verb::Reject | Verb::Rename => {
+                let id = self.holder.as_ref().unwrap_or(&self.id);
+                let master = master.ok_or_else(|| Usage::UnknownMaster(id.clone()))?;
+                let key = match &self.key {
+                    Some(text) => named(master, text)?,
+                    None => {
+                        let key = the_only_one(self.verb, master)?;
+                        self.ask_about(&master.id, key)?;
+                        key
+                    }
+                };
+                match (self.verb, key.status) {
+                    (_, KeyStatus::Revoked) => Err(Usage::Revoked(key.sha256)),
+                    (Verb::Accept, KeyStatus::Accepted) | (Verb::Reject, KeyStatus::Rejected) => {
+                        Ok(Chosen::Settled)
+                    }
+                    _ => Ok(Chosen::Key(key.sha256)),
+                }
+            }
+            Verb::Reinstate => {
+                let master = master.ok_or_else(|| Usage::UnknownMaster(self.id.clone()))?;
+                if !master.barred {
+                    return Err(Usage::NotBarred(self.id.clone()));
+                }
+                let hash = new_key(self.key.as_deref().unwrap_or_default())?;
+                if master.keys.iter().any(|key| key.sha256 == hash) {
+                    return Err(Usage::Revoked(hash));
+                }
+                self.confirm(&format!(
+                    "{} is about to count again, with the new key {hash} only, which then waits for a decision. Type \
+                     the id to confirm:",
+                    self.id
+                ))?;
+                Ok(Chosen::Key(hash))
+            }
+            Verb::Revoke => self.choose_to_revoke(master),
+        }
+    }
+
+    fn choose_to_revoke(&self, master: Option<&Master>) -> Result<Chosen, Usage> {
+        let Some(text) = &self.key else {
+            self.confirm(&format!(
+                "{} as a whole, with every key it has or will have, is about to be revoked, for ever. Type the id to \
+                 confirm:",
+                self.id
+            ))?;
+            return Ok(Chosen::Whole);
+        };
+        let master = master.ok_or_else(|| Usage::UnknownMaster(self.id.clone()))?;
+        let key = named(master, text)?;
+        self.confirm(&format!(
+            "key {} of {} is about to be revoked, for ever. Type the id to confirm:",
+            key.sha256, self.id
+        ))?;
+        Ok(match key.status {
+            KeyStatus::Revoked => Chosen::Settled,
+            _ => Chosen::Key(key.sha256),
+        })
+    }
+
+    /// What cannot be taken back needs the id once more.
+    fn confirm(&self, question: &str) -> Result<(), Usage> {
         if self.dry_run {
             return Ok(());
         }
         let typed = match &self.confirm {
             Some(typed) => typed.clone(),
             None if !io::stdin().is_terminal() => return Err(Usage::NotConfirmed),
-            None => {
-                let what = key.map_or_else(
-                    || {
-                        format!(
-                            "{} as a whole, with every key it has or will have,",
-                            self.id
-                        )
-                    },
-                    |key| format!("key {} of {}", key.sha256, self.id),
-                );
-                answer(&format!(
-                    "{what} is about to be revoked, for ever. Type the id to confirm:"
-                ))
-            }
+            None => answer(question),
         };
         if typed == self.id.as_str() {
             Ok(())
         } else {
             Err(Usage::NotConfirmed)
         }
+    }
+
+    fn ask_about(&self, holder: &MasterId, key: &MasterKey) -> Result<(), Usage> {
+        if !io::stdin().is_terminal() {
+            return Err(Usage::NoTerminal(key.sha256.to_string()));
+        }
+        let Ok(described) = listing::describe(key) else {
+            return Err(Usage::NotConfirmed);
+        };
+        let question = self.question(holder, &described);
+        match answer(&question).to_ascii_lowercase().as_str() {
+            "y" | "yes" => Ok(()),
+            _ => Err(Usage::NotConfirmed),
+        }
+    }
+
+    /// salt-key's question, and what will be so after a yes.
+    fn question(&self, holder: &MasterId, described: &str) -> String {
+        let after = match self.verb {
+            Verb::Accept => format!(
+                "{holder} gets a signature that every minion believes, as soon as it asks. Compare one of these with \
+                 what `salt-key -F` on the master shows for master.pub."
+            ),
+            Verb::Forget => format!(
+                "It is off the lists, and its place is free. If {holder} shows it again, it waits again; to keep it \
+                 out, reject it."
+            ),
+            Verb::Reject => format!(
+                "{holder} gets no signature for it. It stays on the list and can be accepted later."
+            ),
+            Verb::Rename => format!(
+                "It moves from {holder} to {}, whose certificate then asks for its signature, and waits there until it \
+                 is accepted. Files that masters and minions have stay as they are.",
+                self.id
+            ),
+            Verb::Reinstate | Verb::Revoke => String::new(),
+        };
+        format!(
+            "The following key is going to be {}:\n{holder}\n{described}\n\n{after}\n\nProceed? [y/N]",
+            past(self.verb)
+        )
     }
 
     /// A conflict is somebody else's decision if the master's generation moved, and else what the
@@ -258,67 +254,6 @@ impl Decision {
     }
 }
 
-/// The key that a fingerprint names, and by which form.
-///
-/// One that two keys can share names none, so that nobody takes a match for a proof.
-fn find<'m>(master: &'m Master, text: &str) -> Result<(&'m MasterKey, Name), Usage> {
-    let given = Given::parse(text).map_err(Usage::Fingerprint)?;
-    let shown = || listing::show(master).unwrap_or_else(|error| error.to_string());
-    let named = master.keys.iter().find_map(|key| {
-        let public = PublicKey::parse(key.public_key.as_ref()?.as_bytes()).ok()?;
-        // A key that is not the one it is called is nobody's choice.
-        (public.hash() == key.sha256).then_some(())?;
-        Some((key, given.matches(&public)?))
-    });
-    match named {
-        Some((key, name)) if name.digest.is_weak() => Err(Usage::Weak {
-            id: master.id.clone(),
-            key: key.sha256,
-            name,
-            shown: shown(),
-        }),
-        Some(found) => Ok(found),
-        None => Err(Usage::NoSuchKey {
-            id: master.id.clone(),
-            shown: shown(),
-        }),
-    }
-}
-
-fn the_pending_one(master: &Master) -> Result<&MasterKey, Usage> {
-    let pending: Vec<&MasterKey> = master
-        .keys
-        .iter()
-        .filter(|key| key.status == KeyStatus::Pending)
-        .collect();
-    match pending.as_slice() {
-        [one] => Ok(one),
-        several => Err(Usage::NotOne {
-            id: master.id.clone(),
-            count: several.len(),
-            shown: listing::show(master).unwrap_or_else(|error| error.to_string()),
-        }),
-    }
-}
-
-fn ask_about(verb: Verb, id: &MasterId, key: &MasterKey) -> Result<(), Usage> {
-    if !io::stdin().is_terminal() {
-        return Err(Usage::NoTerminal(key.sha256.to_string()));
-    }
-    let Ok(described) = listing::describe(key) else {
-        return Err(Usage::NotConfirmed);
-    };
-    let question = format!(
-        "The following key is going to be {}:\n{id}\n{described}\n\nCompare one of these with what `salt-key -F` on the \
-         master shows for master.pub. Proceed? [y/N]",
-        past(verb).to_lowercase()
-    );
-    match answer(&question).to_ascii_lowercase().as_str() {
-        "y" | "yes" => Ok(()),
-        _ => Err(Usage::NotConfirmed),
-    }
-}
-
 /// Asks at the terminal; an end of the input is an empty answer.
 fn answer(question: &str) -> String {
     if terminal::note(question).is_err() {
@@ -331,18 +266,13 @@ fn answer(question: &str) -> String {
     }
 }
 
-const fn settled(verb: Verb) -> KeyStatus {
-    match verb {
-        Verb::Accept => KeyStatus::Accepted,
-        Verb::Reject => KeyStatus::Rejected,
-        Verb::Revoke => KeyStatus::Revoked,
-    }
-}
-
 const fn past(verb: Verb) -> &'static str {
     match verb {
         Verb::Accept => "accepted",
+        Verb::Forget => "forgotten",
+        Verb::Reinstate => "reinstated",
         Verb::Reject => "rejected",
+        Verb::Rename => "renamed",
         Verb::Revoke => "revoked",
     }
 }

@@ -5,8 +5,8 @@
 
 use clap::ValueEnum;
 
-use super::decide::Usage;
-use super::{Choice, Command};
+use super::usage::Usage;
+use super::{Choice, Command, Deciding};
 
 /// The letters of salt-key.
 #[derive(Debug, Default, clap::Args)]
@@ -24,16 +24,19 @@ pub(super) struct Letters {
     /// Reject one key of this master, as `reject ID`; --key names it
     #[arg(short = 'r', long = "reject", value_name = "ID")]
     reject: Option<String>,
+    /// Forget one key of this master that waits or was rejected, as `forget ID`; --key names it
+    #[arg(short = 'd', long = "delete", value_name = "ID")]
+    delete: Option<String>,
     /// Show this master's fingerprints, as `show ID`; whose a fingerprint with colons is, as `find`
     #[arg(short = 'f', long = "finger", value_name = "ID")]
     finger: Option<String>,
     /// Show all fingerprints, as `fingerprints`
     #[arg(short = 'F', long = "finger-all")]
     finger_all: bool,
-    /// With -a and -r: the key, by its SHA-256 or any fingerprint
+    /// With -a, -r and -d: the key, by its SHA-256 or any fingerprint
     #[arg(long = "key", value_name = "FINGERPRINT", id = "letters_key")]
     key: Option<String>,
-    /// With -a and -r: print the statement that would be signed; sends nothing
+    /// With -a, -r and -d: print the statement that would be signed; sends nothing
     #[arg(long = "dry-run", id = "letters_dry_run")]
     dry_run: bool,
     /// Does not exist here; accepted only to say why
@@ -45,9 +48,6 @@ pub(super) struct Letters {
     /// Does not exist here; accepted only to say why
     #[arg(short = 'D', long = "delete-all", hide = true)]
     delete_all: bool,
-    /// Does not exist here; accepted only to say why
-    #[arg(short = 'd', long = "delete", value_name = "ID", hide = true)]
-    delete: Option<String>,
     /// Does not exist here; accepted only to say why
     #[arg(short = 'y', long = "yes", hide = true, id = "letters_yes")]
     yes: bool,
@@ -85,9 +85,6 @@ impl Letters {
         if self.reject_all || self.delete_all {
             return Err(Usage::Many);
         }
-        if self.delete.is_some() {
-            return Err(Usage::Delete);
-        }
         let choice = |id: String| Choice {
             id: Some(id),
             key: self.key.clone(),
@@ -97,8 +94,12 @@ impl Letters {
         let mut commands = [
             self.list_all.then_some(Command::List),
             self.list.map(|group| Command::Group { group }),
-            self.accept.map(|id| Command::Accept(choice(id))),
-            self.reject.map(|id| Command::Reject(choice(id))),
+            self.accept
+                .map(|id| Command::Decide(Deciding::Accept(choice(id)))),
+            self.reject
+                .map(|id| Command::Decide(Deciding::Reject(choice(id)))),
+            self.delete
+                .map(|id| Command::Decide(Deciding::Forget(choice(id)))),
             self.finger.map(|given| {
                 // No name of a master has a colon.
                 if given.contains(':') {

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::letters::Group;
 use crate::client::{KeyStatus, Master, MasterKey, WrongKey};
+use crate::terminal::Paint;
 
 /// salt-key's four groups in salt-key's order, and the ones that only masters have.
 const GROUPS: [(KeyStatus, &str, &str); 5] = [
@@ -104,6 +105,31 @@ pub(super) fn fingerprints(masters: &[Master]) -> Result<String, WrongKey> {
     Ok(text.trim_end().to_owned())
 }
 
+/// The list in salt-key's colours: each group's title, and what is under it.
+pub(super) fn painted(list: &str) -> String {
+    let mut paint = None;
+    let lines = list.lines().map(|line| {
+        let title = GROUPS.into_iter().chain(UNUSUAL);
+        let mut title = title.filter(|(_, title, _)| *title == line);
+        if let Some((status, ..)) = title.next() {
+            paint = Some(colour(status));
+        }
+        paint.map_or_else(|| line.to_owned(), |paint| paint.on(line).to_string())
+    });
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+/// `salt/output/key.py` of Salt 3008.5; it has no revoked keys.
+const fn colour(status: KeyStatus) -> Paint {
+    match status {
+        KeyStatus::Accepted => Paint::Green,
+        KeyStatus::Denied | KeyStatus::Quarantined => Paint::Magenta,
+        KeyStatus::Pending => Paint::Red,
+        KeyStatus::Rejected => Paint::Blue,
+        KeyStatus::Revoked | KeyStatus::Unknown => Paint::Yellow,
+    }
+}
+
 const fn status(group: Group) -> KeyStatus {
     match group {
         Group::Accepted => KeyStatus::Accepted,
@@ -137,7 +163,13 @@ pub(super) fn describe(key: &MasterKey) -> Result<String, WrongKey> {
     let status = word(key.status);
     let (sha256, since) = (key.sha256, key.since);
     if key.public_key.is_none() {
-        return Ok(format!("  {status} since {since}\n    key    {sha256}"));
+        let unseen = match key.status {
+            KeyStatus::Pending => ", not shown yet",
+            _ => "",
+        };
+        return Ok(format!(
+            "  {status} since {since}{unseen}\n    key    {sha256}"
+        ));
     }
     let prints = key.fingerprints()?;
     Ok(format!(
@@ -247,6 +279,14 @@ mod tests {
         assert_eq!(
             list(&[]).unwrap(),
             "Accepted Keys:\nDenied Keys:\nUnaccepted Keys:\nRejected Keys:\nRevoked Keys:"
+        );
+    }
+
+    #[test]
+    fn each_group_has_its_colour_to_its_end() {
+        assert_eq!(
+            painted("Accepted Keys:\nm1\nRejected Keys:"),
+            "\u{1b}[92mAccepted Keys:\u{1b}[0m\n\u{1b}[92mm1\u{1b}[0m\n\u{1b}[94mRejected Keys:\u{1b}[0m"
         );
     }
 

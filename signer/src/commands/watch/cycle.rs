@@ -46,8 +46,7 @@ fn child(more: &[&str]) -> anyhow::Result<String> {
     if output.status.success() {
         return String::from_utf8(output.stdout).context("the child did not answer in text");
     }
-    let said = String::from_utf8_lossy(&output.stderr);
-    bail!("{}", said.trim().trim_start_matches("mastersign: "))
+    bail!("{}", terminal::refusal(&output.stderr))
 }
 
 /// One cycle, in the child.

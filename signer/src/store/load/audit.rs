@@ -32,8 +32,10 @@ pub(super) struct Word {
     pub(super) action: Action,
     pub(super) time: Timestamp,
     pub(super) detail: BTreeMap<String, String>,
-    /// Whether what the row is about was ever revoked.
+    /// Whether what the row is about was revoked and not reinstated since.
     pub(super) is_revoked: bool,
+    /// Of a master's row: the number of the last decision that revoked the whole id.
+    pub(super) revoked_by: Option<u64>,
 }
 
 impl Word {
@@ -128,9 +130,12 @@ impl Trail {
             }
             Action::KeyAccepted
             | Action::KeyDenied
+            | Action::KeyForgotten
             | Action::KeyPresented
             | Action::KeyRejected
+            | Action::KeyRenamed
             | Action::KeyRevoked
+            | Action::MasterReinstated
             | Action::MasterRevoked
             | Action::PinLatched
             | Action::PinUnlatched
@@ -141,8 +146,18 @@ impl Trail {
             let Ok(key) = Key::new(name.clone()) else {
                 continue;
             };
+            let earlier = self.word(&key);
             let is_revoked = revokes(record.action, &key)
-                || self.word(&key).is_some_and(|earlier| earlier.is_revoked);
+                || !reinstates(record.action, &key)
+                    && earlier.is_some_and(|earlier| earlier.is_revoked);
+            let now = match record.action {
+                Action::MasterRevoked => {
+                    detail("generation").and_then(|number| number.parse().ok())
+                }
+                _ => None,
+            };
+            // The highest, so that no later record makes an earlier revocation look older.
+            let revoked_by = earlier.and_then(|earlier| earlier.revoked_by).max(now);
             let word = Word {
                 digest: *digest,
                 seq: record.seq,
@@ -150,6 +165,7 @@ impl Trail {
                 time: record.time,
                 detail: record.detail.clone(),
                 is_revoked,
+                revoked_by,
             };
             self.rows.insert(key, word);
         }
@@ -163,4 +179,9 @@ fn revokes(action: Action, key: &Key) -> bool {
         Some(Row::Master(_)) => action == Action::MasterRevoked,
         _ => false,
     }
+}
+
+/// Whether a record of that action that writes that row lifts the bar of a master.
+fn reinstates(action: Action, key: &Key) -> bool {
+    matches!(Row::parse(key), Some(Row::Master(_))) && action == Action::MasterReinstated
 }

@@ -22,19 +22,30 @@ impl Rebuild<'_> {
         let (generation, mut barred) = word.map_or((0, false), |word| {
             (word.generation().unwrap_or(0), word.is_revoked)
         });
+        let revoked_by = word.and_then(|word| word.revoked_by);
         let mut found = generation;
-        let mut revocation = None;
+        let (mut revocation, mut reinstatement) = (None, None);
         let why = match read {
             Ok(None) => return,
             Ok(Some(row)) => {
                 found = row.generation;
                 barred = barred || row.revocation.is_some();
                 revocation = row.revocation.map(Arc::new);
-                match &revocation {
-                    Some(signed) => self.check(signed, id, &[None], Verb::Revoke, found).err(),
-                    None if barred => Some("the statement that revoked it is missing".to_owned()),
-                    None => None,
-                }
+                reinstatement = row.reinstatement.map(Arc::new);
+                let sound = match (&revocation, &reinstatement) {
+                    (Some(signed), _) => self
+                        .check(signed, id, found, &[(Verb::Revoke, None)])
+                        .map(drop),
+                    (None, _) if barred => {
+                        Err("the statement that revoked it is missing".to_owned())
+                    }
+                    (None, signed) => {
+                        self.check_reinstated(signed.as_deref(), id, found, revoked_by)
+                    }
+                };
+                // Who could forge the lifting of a bar would not need to remove the bar.
+                barred = barred || sound.is_err() && revoked_by.is_some();
+                sound.err()
             }
             Err(why) => Some(why),
         };
@@ -43,6 +54,7 @@ impl Rebuild<'_> {
             master.generation = found;
             master.barred = barred;
             master.revocation = revocation;
+            master.reinstatement = reinstatement;
         }
         if let Some(why) = why {
             self.suspects.insert(id.clone());
@@ -96,25 +108,27 @@ impl Rebuild<'_> {
         let master = self.state.master(&id);
         let generation = master.map_or(0, |master| master.generation);
         let decision = row.statement.map(Arc::new);
-        let only = &[Some(hash)][..];
-        let checked = match (row.status, decision.as_deref()) {
-            (Status::Denied | Status::Pending, None) => Ok(()),
-            (Status::Accepted, Some(signed)) => {
-                self.check(signed, &id, only, Verb::Accept, generation)
+        let said: &[_] = match (row.status, &decision) {
+            (Status::Denied | Status::Pending, None) => &[],
+            (Status::Accepted, Some(_)) => &[(Verb::Accept, Some(hash))],
+            (Status::Denied, Some(_)) => &[(Verb::Rename, Some(hash))],
+            (Status::Pending, Some(_)) => {
+                &[(Verb::Reinstate, Some(hash)), (Verb::Rename, Some(hash))]
             }
-            (Status::Rejected, Some(signed)) => {
-                self.check(signed, &id, only, Verb::Reject, generation)
+            (Status::Rejected, Some(_)) => &[(Verb::Reject, Some(hash))],
+            (Status::Revoked, Some(_)) => &[(Verb::Revoke, Some(hash)), (Verb::Revoke, None)],
+            (status @ Status::Quarantined, Some(_)) => {
+                return Err(format!("a {status} key has no statement"));
             }
-            (Status::Revoked, Some(signed)) => {
-                let keys = &[Some(hash), None];
-                self.check(signed, &id, keys, Verb::Revoke, generation)
-            }
-            (status, Some(_)) => Err(format!("a {status} key has no statement")),
-            (status, None) => Err(format!("it is {status} without a statement")),
+            (status, None) => return Err(format!("it is {status} without a statement")),
         };
-        checked?;
+        let mut is_expected = false;
+        if let Some(signed) = decision.as_deref() {
+            let verb = self.check(signed, &id, generation, said)?;
+            is_expected = verb == Verb::Reinstate;
+        }
         if row.status != Status::Revoked {
-            if public.is_none() {
+            if public.is_none() && !is_expected {
                 return Err("the key itself is missing".to_owned());
             }
             if self.suspects.contains(&id) {
@@ -133,22 +147,53 @@ impl Rebuild<'_> {
         Ok(Some((id, record)))
     }
 
-    /// Checks that an admin signed this decision, about this master and one of these keys, in this
-    /// store.
-    fn check(
+    /// Checks that the bar of a master that was revoked once was lifted by an admin who knew of that
+    /// revocation, so that an older reinstatement does not lift a later one.
+    fn check_reinstated(
         &self,
-        signed: &SignedStatement,
+        signed: Option<&SignedStatement>,
         id: &MasterId,
-        keys: &[Option<KeyHash>],
-        verb: Verb,
         newest: u64,
+        revoked_by: Option<u64>,
     ) -> Result<(), String> {
+        let (signed, revoked_by) = match (signed, revoked_by) {
+            (None, None) => return Ok(()),
+            (Some(signed), revoked_by) => (signed, revoked_by.unwrap_or(0)),
+            (None, Some(_)) => {
+                return Err("the statement that reinstated it is missing".to_owned());
+            }
+        };
         let checked = self
             .operators
             .check(signed)
             .map_err(|error| error.to_string())?;
         let Statement {
-            verb: said,
+            key, generation, ..
+        } = checked.statement();
+        self.check(signed, id, newest, &[(Verb::Reinstate, *key)])?;
+        if *generation > revoked_by {
+            Ok(())
+        } else {
+            Err(format!(
+                "the statement that reinstated it is number {generation}, and number {revoked_by} revoked it"
+            ))
+        }
+    }
+
+    /// Checks that an admin said one of these things about this master in this store; which one.
+    fn check(
+        &self,
+        signed: &SignedStatement,
+        id: &MasterId,
+        newest: u64,
+        allowed: &[(Verb, Option<KeyHash>)],
+    ) -> Result<Verb, String> {
+        let checked = self
+            .operators
+            .check(signed)
+            .map_err(|error| error.to_string())?;
+        let Statement {
+            verb,
             store,
             master,
             key,
@@ -158,9 +203,9 @@ impl Rebuild<'_> {
         if *store != self.store {
             return Err(format!("its statement is for the store {store}"));
         }
-        if *said != verb || master != id || !keys.contains(key) {
+        if master != id || !allowed.contains(&(*verb, *key)) {
             let about = key.map_or_else(|| "all keys".to_owned(), |hash| format!("key {hash}"));
-            let said = said.name();
+            let said = verb.name();
             return Err(format!("its statement says to {said} {about} of {master}"));
         }
         if *generation > newest {
@@ -168,7 +213,7 @@ impl Rebuild<'_> {
                 "its statement is number {generation}, and {newest} were taken"
             ));
         }
-        Ok(())
+        Ok(*verb)
     }
 
     /// The key in a row that is not sound, to show it to the operator; it is the key that the row

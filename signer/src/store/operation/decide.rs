@@ -4,20 +4,22 @@
 //! generation must be one more than the master's, so that two operators never decide on the same
 //! screenful, and an old statement never counts again.
 
+mod key;
+
 use std::sync::Arc;
 
 use minion::verify::KeyHash;
 use uuid::Uuid;
 
 use crate::audit::{Action, Actor};
+use crate::authorize::Verb;
 use crate::authorize::{CheckedStatement, Identity, MasterId, OperatorRole, SignedStatement};
-use crate::authorize::{Statement, Verb};
 use crate::clock::Timestamp;
 use crate::store::Error;
 use crate::store::change::{Change, Effect, Operation, Step, View};
 use crate::store::layout::Row;
-use crate::store::row::{KeyRow, MasterRow, StatementRow};
-use crate::store::state::{KeyRecord, Master, State, Status};
+use crate::store::row::{KeyRow, MasterRow, SignatureRow, StatementRow};
+use crate::store::state::{Master, Status, StoredSignature};
 
 /// Why a decision was not taken over.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -50,12 +52,30 @@ pub enum DecideError {
     /// lasting one.
     #[error("the key is accepted; `masters revoke` ends that, for ever")]
     IsAccepted,
+    /// A denied key is a warning, and is not forgotten before somebody looked at it.
+    #[error(
+        "the key is denied: its master has another one, and showing a further key may be an attack. \
+         Reject it first"
+    )]
+    IsDenied,
+    /// What is stored about the key was altered, so only a plain decision about it counts.
+    #[error("what is stored about the key was altered; accept, reject or revoke it first")]
+    IsQuarantined,
     /// The key is already rejected.
     #[error("the key is already rejected")]
     IsRejected,
     /// The key was revoked, which is for ever.
     #[error("the key was revoked, and that is for ever; the master needs a new key")]
     IsRevoked,
+    /// The key belongs to that master already.
+    #[error("the key is this master's already")]
+    IsTheirs,
+    /// The master is not revoked as a whole.
+    #[error("the master {master} is not revoked as a whole, so there is nothing to lift")]
+    NotBarred {
+        /// The master.
+        master: MasterId,
+    },
     /// The statement is for another installation.
     #[error("the statement is for the store {named}, and this is {ours}")]
     OtherStore {
@@ -115,15 +135,17 @@ impl Operation for Decide {
             return Err(DecideError::Conflict { current });
         }
         master.generation = statement.generation;
-        let (action, changed) = match statement.key {
-            Some(hash) => {
-                let action = self.about_key(view, &mut master, hash)?;
-                (action, vec![hash])
+        let outcome = match (statement.verb, statement.key) {
+            (Verb::Accept | Verb::Reject | Verb::Revoke, Some(hash)) => {
+                self.about_key(view, &mut master, hash)?
             }
-            None => (Action::MasterRevoked, self.bar(&mut master, view.now)?),
+            (Verb::Forget, Some(hash)) => key::forget(view, &mut master, hash)?,
+            (Verb::Reinstate, Some(hash)) => self.reinstate(view, &mut master, hash)?,
+            (Verb::Rename, Some(hash)) => self.take_over(view, &mut master, hash)?,
+            (_, None) => self.bar(&mut master, view.now)?,
         };
         let master = Arc::new(master);
-        let change = self.change(view, action, &master, &changed)?;
+        let change = self.change(view, outcome, &master)?;
         Ok(Step::Write(Box::new(change), master))
     }
 }
@@ -132,42 +154,25 @@ impl Decide {
     /// Whether this very statement was the last one: a client that saw no answer asks again.
     fn is_repeated(&self, master: &Master) -> bool {
         let statement = self.checked.statement();
+        if master.generation != statement.generation {
+            return false;
+        }
         let last = match statement.key {
+            // Nothing is left of it that could name the statement; that it is gone is the answer.
+            Some(hash) if statement.verb == Verb::Forget => {
+                return !master.keys.contains_key(&hash);
+            }
             Some(hash) => master
                 .keys
                 .get(&hash)
                 .and_then(|record| record.decision.as_ref()),
             None => master.revocation.as_ref(),
         };
-        master.generation == statement.generation && last == Some(&self.signed)
-    }
-
-    fn about_key(
-        &self,
-        view: &View<'_>,
-        master: &mut Master,
-        hash: KeyHash,
-    ) -> Result<Action, DecideError> {
-        let statement = self.checked.statement();
-        if let Some(owner) = owner(view.state, &hash).filter(|owner| **owner != master.id) {
-            return Err(DecideError::HeldBy {
-                owner: owner.clone(),
-            });
-        }
-        let (status, action) = verdict(statement, master, &hash)?;
-        let key = master.keys.remove(&hash).and_then(|record| record.key);
-        let record = KeyRecord {
-            key,
-            status,
-            since: view.now,
-            decision: Some(Arc::clone(&self.signed)),
-        };
-        master.keys.insert(hash, record);
-        Ok(action)
+        last == Some(&self.signed)
     }
 
     /// Bars the whole id: its keys are revoked by the same statement.
-    fn bar(&self, master: &mut Master, now: Timestamp) -> Result<Vec<KeyHash>, DecideError> {
+    fn bar(&self, master: &mut Master, now: Timestamp) -> Result<Outcome, DecideError> {
         if self.checked.statement().verb != Verb::Revoke {
             return Err(DecideError::UnknownKey {
                 master: master.id.clone(),
@@ -175,6 +180,7 @@ impl Decide {
         }
         master.barred = true;
         master.revocation = Some(Arc::clone(&self.signed));
+        master.reinstatement = None;
         let mut changed = Vec::new();
         for (hash, record) in &mut master.keys {
             if record.status != Status::Revoked {
@@ -184,16 +190,20 @@ impl Decide {
                 changed.push(*hash);
             }
         }
-        Ok(changed)
+        Ok(Outcome::of(Action::MasterRevoked, changed))
     }
 
     fn change(
         &self,
         view: &View<'_>,
-        action: Action,
+        outcome: Outcome,
         master: &Arc<Master>,
-        changed: &[KeyHash],
     ) -> Result<Change, Error> {
+        let Outcome {
+            action,
+            changed,
+            moved,
+        } = outcome;
         let statement = self.checked.statement();
         let subject = match statement.key {
             Some(hash) => format!("key {hash} of {}", master.id),
@@ -210,10 +220,23 @@ impl Decide {
         let row = Row::Master(master.id.clone());
         change.put(view.state, &row, &MasterRow::from(&**master))?;
         for hash in changed {
-            if let Some(record) = master.keys.get(hash) {
-                let row = KeyRow::new(&master.id, record);
-                change.put(view.state, &Row::Key(*hash), &row)?;
+            match master.keys.get(&hash) {
+                Some(record) => {
+                    let row = KeyRow::new(&master.id, record);
+                    change.put(view.state, &Row::Key(hash), &row)?;
+                }
+                None => {
+                    change.delete(view.state, &Row::Key(hash));
+                    for stored in signatures_over(view, hash) {
+                        let (by, algorithm) = (stored.signing_key, stored.algorithm);
+                        change.delete(view.state, &Row::Signature(by, algorithm, hash));
+                    }
+                    change.effect(Effect::Forgotten(hash));
+                }
             }
+        }
+        if let Some(moved) = moved {
+            moved.write(view, &mut change, &master.id)?;
         }
         change.effect(Effect::Master(Arc::clone(master)));
         Ok(change)
@@ -231,44 +254,57 @@ impl Decide {
     }
 }
 
-fn owner<'a>(state: &'a State, hash: &KeyHash) -> Option<&'a MasterId> {
-    state.owners.get(hash)
+fn signatures_over<'a>(
+    view: &View<'a>,
+    hash: KeyHash,
+) -> impl Iterator<Item = &'a Arc<StoredSignature>> {
+    let signatures = view.state.signatures();
+    signatures.filter(move |stored| stored.key == hash)
 }
 
-/// What the statement makes of a key of this master, or why it may not.
-fn verdict(
-    statement: &Statement,
-    master: &Master,
-    hash: &KeyHash,
-) -> Result<(Status, Action), DecideError> {
-    if statement.verb == Verb::Revoke {
-        return Ok((Status::Revoked, Action::KeyRevoked));
-    }
-    let master_id = || master.id.clone();
-    if master.barred {
-        return Err(DecideError::Barred {
-            master: master_id(),
-        });
-    }
-    let unknown = || DecideError::UnknownKey {
-        master: master_id(),
-    };
-    let record = master.keys.get(hash).ok_or_else(unknown)?;
-    if record.status == Status::Revoked {
-        return Err(DecideError::IsRevoked);
-    }
-    if statement.verb == Verb::Accept {
-        return match record.key {
-            Some(_) => Ok((Status::Accepted, Action::KeyAccepted)),
-            None => Err(unknown()),
-        };
-    }
-    match record.status {
-        Status::Accepted => Err(DecideError::IsAccepted),
-        Status::Rejected => Err(DecideError::IsRejected),
-        Status::Revoked => Err(DecideError::IsRevoked),
-        Status::Denied | Status::Pending | Status::Quarantined => {
-            Ok((Status::Rejected, Action::KeyRejected))
+/// What a decision does to the rows.
+#[derive(Debug)]
+struct Outcome {
+    action: Action,
+    /// The keys whose rows are written, or removed if the master has them no more.
+    changed: Vec<KeyHash>,
+    moved: Option<Moved>,
+}
+
+impl Outcome {
+    const fn of(action: Action, changed: Vec<KeyHash>) -> Self {
+        Self {
+            action,
+            changed,
+            moved: None,
         }
+    }
+}
+
+/// What goes with a key that moves to another master.
+#[derive(Debug)]
+struct Moved {
+    /// The master that had it, without it.
+    from: Master,
+    signatures: Vec<Arc<StoredSignature>>,
+}
+
+impl Moved {
+    fn write(self, view: &View<'_>, change: &mut Change, to: &MasterId) -> Result<(), Error> {
+        let Self { from, signatures } = self;
+        change.detail("from", &from.id);
+        // Nothing in its row changes, but a decision about it in the meantime must be seen.
+        change.guard(view.state, &Row::Master(from.id.clone()));
+        change.effect(Effect::Master(Arc::new(from)));
+        for stored in signatures {
+            let stored = StoredSignature {
+                master: to.clone(),
+                ..StoredSignature::clone(&stored)
+            };
+            let row = Row::Signature(stored.signing_key, stored.algorithm, stored.key);
+            change.put(view.state, &row, &SignatureRow::from(&stored))?;
+            change.effect(Effect::Signature(Arc::new(stored)));
+        }
+        Ok(())
     }
 }

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use minion::verify::PublicKey;
 
 use crate::audit::{Action, Actor};
-use crate::authorize::MasterId;
+use crate::authorize::{MasterId, SignedStatement};
 use crate::store::Error;
 use crate::store::change::{Change, Effect, Operation, Step, View};
 use crate::store::layout::Row;
@@ -61,12 +61,18 @@ impl Operation for Present {
             return Ok(Step::Done(Presented::Revoked));
         }
         if let Some((master, record)) = view.state.key(&hash) {
-            let presented = if master.id == self.master {
-                of_status(record.status)
-            } else {
-                Presented::HeldBy(master.id.clone())
-            };
-            return Ok(Step::Done(presented));
+            if master.id != self.master {
+                return Ok(Step::Done(Presented::HeldBy(master.id.clone())));
+            }
+            if record.key.is_some() || record.status != Status::Pending {
+                return Ok(Step::Done(of_status(record.status)));
+            }
+            // The key that a reinstated master was expected to show.
+            let decision = record.decision.clone();
+            let action = Action::KeyPresented;
+            let change = self.record(view, known, (Status::Pending, decision), action)?;
+            let presented = Presented::Pending { new: true };
+            return Ok(Step::Write(Box::new(change), presented));
         }
         let (status, action, presented) = match known {
             Some(master) if is_taken(master) => {
@@ -81,7 +87,7 @@ impl Operation for Present {
                 (Status::Pending, Action::KeyPresented, presented)
             }
         };
-        let change = self.record(view, known, status, action)?;
+        let change = self.record(view, known, (status, None), action)?;
         Ok(Step::Write(Box::new(change), presented))
     }
 }
@@ -91,7 +97,7 @@ impl Present {
         &self,
         view: &View<'_>,
         known: Option<&Arc<Master>>,
-        status: Status,
+        (status, decision): (Status, Option<Arc<SignedStatement>>),
         action: Action,
     ) -> Result<Change, Error> {
         let hash = self.key.hash();
@@ -103,7 +109,7 @@ impl Present {
             key: Some(Arc::clone(&self.key)),
             status,
             since: view.now,
-            decision: None,
+            decision,
         };
         let subject = format!("key {hash} of {}", self.master);
         let mut change = Change::new(view.now, self.actor.clone(), action, subject);
@@ -134,7 +140,7 @@ const fn of_status(status: Status) -> Presented {
 }
 
 /// Whether the master has a key that a further one may not step beside without an operator.
-fn is_taken(master: &Master) -> bool {
+pub(super) fn is_taken(master: &Master) -> bool {
     [Status::Accepted, Status::Pending, Status::Quarantined]
         .into_iter()
         .any(|status| master.has(status))

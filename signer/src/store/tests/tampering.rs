@@ -363,7 +363,7 @@ async fn a_removed_latch_stays_latched() {
 }
 
 /// Continues the audit chain as the service would.
-fn append(file: &File, action: Action, rows: &[&str]) {
+pub(super) fn append(file: &File, action: Action, rows: &[&str]) {
     let head: Value = serde_json::from_slice(&file.value("audit/head").unwrap()).unwrap();
     let seq = head["seq"].as_u64().unwrap().saturating_add(1);
     let writes = rows.iter().map(|row| {

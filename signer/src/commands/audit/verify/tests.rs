@@ -41,7 +41,7 @@ fn any_record_that_is_flipped_removed_repeated_or_moved_is_found() {
                 records.swap(one, two);
             }
         }
-        let found = check(&mut Source::of(records), &[end]).unwrap();
+        let found = check(&mut Source::of(records), &[end], &Progress::hidden()).unwrap();
         prop_assert!(found.is_err(), "{kind} {one} {two} {bit}");
         Ok(())
     });
@@ -55,11 +55,19 @@ fn a_cut_tail_is_found_by_a_head_and_by_nothing_else() {
     records.truncate(9);
     let cut = Altered::Cut { end: 9, known: 12 };
     assert_eq!(
-        check(&mut Source::of(records.clone()), &[end]).unwrap(),
+        check(
+            &mut Source::of(records.clone()),
+            &[end],
+            &Progress::hidden()
+        )
+        .unwrap(),
         Err(cut)
     );
     let shorter = end_of(&records);
-    assert_eq!(check(&mut Source::of(records), &[]).unwrap(), Ok(shorter));
+    assert_eq!(
+        check(&mut Source::of(records), &[], &Progress::hidden()).unwrap(),
+        Ok(shorter)
+    );
 }
 
 #[test]
@@ -67,15 +75,23 @@ fn a_log_that_was_written_anew_is_found_by_an_older_head_too() {
     let (before, anew) = (log("m", 12), log("x", 20));
     let heads = [end_of(&before[..5]), end_of(&before)];
     for head in heads {
-        let found = check(&mut Source::of(anew.clone()), &[head]).unwrap();
+        let found = check(&mut Source::of(anew.clone()), &[head], &Progress::hidden()).unwrap();
         assert_eq!(found, Err(Altered::Rewritten { seq: head.seq }));
     }
-    assert!(check(&mut Source::of(anew), &[]).unwrap().is_ok());
+    assert!(
+        check(&mut Source::of(anew), &[], &Progress::hidden())
+            .unwrap()
+            .is_ok()
+    );
 }
 
 #[test]
 fn an_empty_log_is_no_log() {
-    assert!(check(&mut Source::of(Vec::new()), &[]).unwrap().is_err());
+    assert!(
+        check(&mut Source::of(Vec::new()), &[], &Progress::hidden())
+            .unwrap()
+            .is_err()
+    );
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use minion::verify::PublicKey;
 use openssl::hash::{MessageDigest, hash};
 use openssl::rsa::Rsa;
 use serde_json::{Value, json};
@@ -52,7 +53,7 @@ impl Scene {
                     &json!({"store": STORE, "signing_keys": []}).to_string(),
                 );
             }
-            if request.starts_with("POST /v1/masters/m1/statements ") {
+            if request.starts_with("POST /v1/masters/m") && request.contains("/statements ") {
                 statements.fetch_add(1, Ordering::SeqCst);
                 return reply(answer.0, &answer.1.to_string());
             }
@@ -71,14 +72,16 @@ impl Scene {
         decision.take(&Connection::open(options).unwrap())
     }
 
-    fn accept(&self) -> Decision {
+    /// A decision about the only key.
+    fn about(&self, verb: Verb) -> Decision {
         Decision {
-            verb: Verb::Accept,
-            id: "m1".parse().unwrap(),
             key: Some(self.key.hash().to_string()),
-            confirm: None,
-            dry_run: false,
+            ..Decision::about(verb, "m1".parse().unwrap())
         }
+    }
+
+    fn accept(&self) -> Decision {
+        self.about(Verb::Accept)
     }
 }
 
@@ -197,12 +200,11 @@ fn a_fingerprint_that_two_keys_can_share_is_understood_and_decides_nothing() {
     let file = scene.key.to_file();
     for digest in [MessageDigest::md5(), MessageDigest::sha1()] {
         let weak = hex::encode(hash(digest, file.as_bytes()).unwrap());
-        for verb in [Verb::Accept, Verb::Reject, Verb::Revoke] {
+        for verb in [Verb::Accept, Verb::Reject, Verb::Forget, Verb::Revoke] {
             let decision = Decision {
-                verb,
                 key: Some(weak.clone()),
                 confirm: Some("m1".to_owned()),
-                ..scene.accept()
+                ..scene.about(verb)
             };
             let usage = scene.take(&server, &decision).unwrap().unwrap_err();
             assert!(matches!(usage, Usage::Weak { .. }), "{usage}");
@@ -266,4 +268,138 @@ fn a_masters_certificate_decides_nothing() {
     let options = Options::of(url, scene.pki.ca(), certificate, key);
     let error = Connection::open(options).unwrap_err();
     assert!(error.to_string().contains("needs an admin"), "{error}");
+}
+
+#[test]
+fn a_key_that_waits_or_was_rejected_is_forgotten_by_a_statement() {
+    for status in ["pending", "rejected"] {
+        let scene = Scene::new();
+        let before = scene.master(3, status);
+        let mut after = scene.master(4, status);
+        after["keys"] = json!([]);
+        let server = scene.service(&before, (200, after.clone()), &after);
+        let master = scene.take(&server, &scene.about(Verb::Forget));
+        assert!(master.unwrap().unwrap().unwrap().keys.is_empty());
+        let sent = statements(&server).remove(0);
+        assert_eq!((sent.verb, sent.generation), (Verb::Forget, 4));
+        assert_eq!(sent.key, Some(scene.key.hash()));
+    }
+}
+
+#[test]
+fn what_a_question_says_is_what_the_verb_does() {
+    let scene = Scene::new();
+    let id: MasterId = "m1".parse().unwrap();
+    for (verb, group, after) in [
+        (Verb::Accept, "accepted", "every minion believes"),
+        (Verb::Reject, "rejected", "can be accepted later"),
+        (Verb::Forget, "forgotten", "shows it again, it waits again"),
+        (Verb::Rename, "renamed", "waits there until it is accepted"),
+    ] {
+        let question = scene
+            .about(verb)
+            .question(&id, "  pending\n    key    5f3a");
+        let first =
+            format!("The following key is going to be {group}:\nm1\n  pending\n    key    5f3a\n");
+        assert!(question.starts_with(&first), "{question}");
+        assert!(question.contains(after), "{question}");
+        assert!(question.ends_with("Proceed? [y/N]"), "{question}");
+    }
+}
+
+#[test]
+fn without_a_terminal_a_key_has_to_be_named() {
+    // The tests' own standard input may be a terminal; then there is nothing to see here.
+    let scene = Scene::new();
+    let pending = scene.master(1, "pending");
+    let server = scene.service(&pending, (500, json!({})), &pending);
+    let unnamed = Decision {
+        key: None,
+        ..scene.about(Verb::Forget)
+    };
+    if !io::stdin().is_terminal() {
+        let usage = scene.take(&server, &unnamed).unwrap().unwrap_err();
+        assert!(matches!(usage, Usage::NoTerminal(_)), "{usage}");
+    }
+    let accepted = scene.master(1, "accepted");
+    let server = scene.service(&accepted, (500, json!({})), &accepted);
+    let usage = scene.take(&server, &unnamed).unwrap().unwrap_err();
+    let told = usage.to_string();
+    assert!(
+        told.contains("m1 has 0 keys that wait or were rejected"),
+        "{told}"
+    );
+    assert!(statements(&server).is_empty());
+}
+
+#[test]
+fn a_key_moves_by_a_statement_about_the_master_that_gets_it() {
+    let scene = Scene::new();
+    let (before, after) = (scene.master(4, "accepted"), scene.master(5, "pending"));
+    let server = scene.service(&before, (200, after.clone()), &after);
+    let rename = Decision {
+        holder: Some("m1".parse().unwrap()),
+        ..Decision::about(Verb::Rename, "m2".parse().unwrap())
+    };
+    let rename = Decision {
+        key: Some(scene.key.hash().to_string()),
+        ..rename
+    };
+    scene.take(&server, &rename).unwrap().unwrap().unwrap();
+    let sent = statements(&server).remove(0);
+    assert_eq!((sent.verb, sent.master.as_str()), (Verb::Rename, "m2"));
+    assert_eq!(sent.key, Some(scene.key.hash()));
+    let posts = server.requests();
+    assert!(
+        posts
+            .iter()
+            .any(|request| request.starts_with("POST /v1/masters/m2/statements "))
+    );
+}
+
+#[test]
+fn only_a_barred_master_is_reinstated_and_only_with_a_key_that_is_not_revoked() {
+    let scene = Scene::new();
+    let other = Rsa::generate(2048).unwrap().public_key_to_pem().unwrap();
+    let directory = tempfile::TempDir::new().unwrap();
+    let file = directory.path().join("master.pub");
+    std::fs::write(&file, &other).unwrap();
+    let other = PublicKey::parse(&other).unwrap();
+    let reinstate = |key: String| Decision {
+        key: Some(key),
+        confirm: Some("m1".to_owned()),
+        ..scene.about(Verb::Reinstate)
+    };
+    let good = scene.master(1, "accepted");
+    let server = scene.service(&good, (500, json!({})), &good);
+    let usage = scene.take(&server, &reinstate(other.hash().to_string()));
+    let usage = usage.unwrap().unwrap_err();
+    assert!(matches!(usage, Usage::NotBarred(_)), "{usage}");
+
+    let mut barred = scene.master(2, "revoked");
+    barred["barred"] = json!(true);
+    let server = scene.service(&barred, (200, barred.clone()), &barred);
+    let usage = scene.take(&server, &reinstate(scene.key.hash().to_string()));
+    let usage = usage.unwrap().unwrap_err();
+    assert!(matches!(usage, Usage::Revoked(_)), "{usage}");
+    let usage = scene.take(&server, &reinstate("no-such-file".to_owned()));
+    let usage = usage.unwrap().unwrap_err();
+    assert!(matches!(usage, Usage::NewKey { .. }), "{usage}");
+    let hasty = Decision {
+        confirm: Some("m2".to_owned()),
+        ..reinstate(other.hash().to_string())
+    };
+    let usage = scene.take(&server, &hasty).unwrap().unwrap_err();
+    assert!(matches!(usage, Usage::NotConfirmed), "{usage}");
+    assert!(statements(&server).is_empty());
+    for given in [other.hash().to_string(), file.display().to_string()] {
+        scene
+            .take(&server, &reinstate(given))
+            .unwrap()
+            .unwrap()
+            .unwrap();
+    }
+    for sent in statements(&server) {
+        assert_eq!((sent.verb, sent.key), (Verb::Reinstate, Some(other.hash())));
+    }
 }
