@@ -208,7 +208,8 @@ impl fmt::Debug for HsmName {
 /// A text that is no [`HsmName`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "a name is 1 to 64 characters of a-z, 0-9, dot, underscore and hyphen, and begins with a letter or a digit"
+    "a name is 1 to 64 characters of a-z, 0-9, dot, underscore and hyphen, and begins with a \
+     letter or a digit"
 )]
 pub struct HsmNameError;
 

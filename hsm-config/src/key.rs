@@ -105,7 +105,8 @@ pub enum KeyIdError {
     Empty,
     /// Something else than pairs of hexadecimal digits.
     #[error(
-        "a key id is the CKA_ID in hexadecimal, two digits a byte, like a008 or a0:08; a label is no id"
+        "a key id is the CKA_ID in hexadecimal, two digits a byte, like a008 or a0:08; a label is \
+         no id"
     )]
     NotHex,
     /// More bytes than any tool writes.

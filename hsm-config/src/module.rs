@@ -1,8 +1,9 @@
 //! Which PKCS#11 module a worker loads, and what it hands to it.
 //!
 //! The module is foreign code in the process that sees the PIN, so its path is absolute, and a file
-//! that somebody else could exchange is refused: by writing it, or a directory that leads to it. Vendors take settings, and some of them passwords,
-//! through init arguments and environment variables: their values are never shown.
+//! that somebody else could exchange is refused: by writing it, or a directory that leads to it.
+//! Vendors take settings, and some of them passwords, through init arguments and environment
+//! variables: their values are never shown.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -81,8 +82,8 @@ impl Module {
                 let path = path.to_owned();
                 return Err(ModuleError::Owner { path, owner });
             }
-            // Where the sticky bit is set, nobody exchanges what belongs to another user. Root's own
-            // group is root.
+            // Where the sticky bit is set, nobody exchanges what belongs to another user. Root's
+            // own group is root.
             let is_sticky = metadata.is_dir() && mode & 0o1000 != 0;
             let others = if metadata.gid() == 0 { 0o002 } else { 0o022 };
             if mode & others != 0 && !is_sticky {
@@ -155,8 +156,8 @@ pub enum ModuleError {
     },
     /// Somebody else can put their code into the worker.
     #[error(
-        "{} belongs to user {owner}, who is neither root nor the user that runs this, and who could \
-         exchange the module that is loaded next to the PIN: `chown root` it",
+        "{} belongs to user {owner}, who is neither root nor the user that runs this, and who \
+         could exchange the module that is loaded next to the PIN: `chown root` it",
         .path.display()
     )]
     Owner {
@@ -167,8 +168,8 @@ pub enum ModuleError {
     },
     /// A p11-kit name without a module file.
     #[error(
-        "no module is registered as {name:?}: there is no usable {name}.module in /etc/pkcs11/modules or \
-         /usr/share/p11-kit/modules; give `module` or module-path instead"
+        "no module is registered as {name:?}: there is no usable {name}.module in \
+         /etc/pkcs11/modules or /usr/share/p11-kit/modules; give `module` or module-path instead"
     )]
     UnknownName {
         /// The `module-name` of the URI.
@@ -185,7 +186,8 @@ pub enum ModuleError {
     },
     /// An impossible environment variable.
     #[error(
-        "the environment variable {variable:?} has an impossible name, or a NUL character in its value"
+        "the environment variable {variable:?} has an impossible name, or a NUL character in its \
+         value"
     )]
     Variable {
         /// Its name.

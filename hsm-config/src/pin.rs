@@ -129,14 +129,15 @@ pub enum PinError {
     Descriptor,
     /// A PIN in the environment, which nobody allowed.
     #[error(
-        "a PIN in the environment is inherited by every child and readable in /proc; add `allow = true` to accept \
-         that, or use `credential` or `file`"
+        "a PIN in the environment is inherited by every child and readable in /proc; add `allow = \
+         true` to accept that, or use `credential` or `file`"
     )]
     EnvironmentNotAllowed,
     /// The PIN itself.
     #[error(
-        "a PIN in the configuration is refused: it would be in every copy of this file; point to it instead, for \
-         example pin = {{ credential = \"NAME\" }} or pin = {{ file = \"/etc/mastersign/NAME.pin\" }}"
+        "a PIN in the configuration is refused: it would be in every copy of this file; point to \
+         it instead, for example pin = {{ credential = \"NAME\" }} or pin = {{ file = \
+         \"/etc/mastersign/NAME.pin\" }}"
     )]
     Inline,
     /// An option of another source.
@@ -163,7 +164,11 @@ pub enum PinError {
         form: &'static str,
     },
     /// A source that does not exist.
-    #[error("unknown PIN source `{key}`{}; there are credential, file, fd, command, prompt and environment", hint(.nearest.as_deref()))]
+    #[error(
+        "unknown PIN source `{key}`{}; there are credential, file, fd, command, prompt and \
+         environment",
+        hint(.nearest.as_deref())
+    )]
     Unknown {
         /// What was written.
         key: String,
@@ -172,7 +177,8 @@ pub enum PinError {
     },
     /// An environment variable with an impossible name.
     #[error(
-        "an environment variable is named by A-Z, a-z, 0-9 and underscore, and does not begin with a digit"
+        "an environment variable is named by A-Z, a-z, 0-9 and underscore, and does not begin with \
+         a digit"
     )]
     Variable,
 }

@@ -74,7 +74,10 @@ pub enum PoolError {
     #[error("a duration has a number and a unit, like \"250ms\", \"5s\" or \"1m\"")]
     Duration,
     /// A duration outside its bounds.
-    #[error("the duration must lie between {} and {}", humantime::format_duration(*.shortest), humantime::format_duration(*.longest))]
+    #[error(
+        "the duration must lie between {} and {}",
+        humantime::format_duration(*.shortest), humantime::format_duration(*.longest)
+    )]
     OutOfBounds {
         /// The shortest that is accepted.
         shortest: Duration,
@@ -86,7 +89,8 @@ pub enum PoolError {
     Queue,
     /// No session, or more than a worker has threads for.
     #[error(
-        "there must be between 1 and {MAX_SESSIONS} sessions; leave the key out to let the worker choose"
+        "there must be between 1 and {MAX_SESSIONS} sessions; leave the key out to let the worker \
+         choose"
     )]
     Sessions,
     /// More sessions than the provider has.

@@ -105,7 +105,8 @@ mod tests {
     fn a_slip_is_named_with_its_line() {
         assert_eq!(
             refused("queue = 1\nsesions = 2\n"),
-            "line 2: unknown field `sesions`, expected `queue` or `sessions`; did you mean `sessions`?"
+            "line 2: unknown field `sesions`, expected `queue` or `sessions`; did you mean \
+             `sessions`?"
         );
     }
 

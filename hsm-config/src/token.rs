@@ -50,7 +50,8 @@ pub enum TokenSelectorError {
     },
     /// Neither serial nor label.
     #[error(
-        "a token is named by its serial number, its label or both; `mastersign hsm list` prints them"
+        "a token is named by its serial number, its label or both; `mastersign hsm list` prints \
+         them"
     )]
     Nothing,
     /// Blanks at the end, which PKCS#11 cannot tell from padding.

@@ -185,7 +185,8 @@ impl fmt::Display for Uri {
 pub enum UriError {
     /// A character that has to be written as %XX, or a % without two digits.
     #[error(
-        "the value of `{name}` holds a character that must be written as %XX (a blank is %20), or a % without two digits"
+        "the value of `{name}` holds a character that must be written as %XX (a blank is %20), or \
+         a % without two digits"
     )]
     Encoding {
         /// The attribute.
@@ -196,7 +197,8 @@ pub enum UriError {
     Id(KeyIdError),
     /// An attribute on the wrong side of the question mark.
     #[error(
-        "`{name}` stands on the wrong side of the `?`: what to find comes before it, module and PIN source after it"
+        "`{name}` stands on the wrong side of the `?`: what to find comes before it, module and \
+         PIN source after it"
     )]
     Misplaced {
         /// The attribute.
@@ -204,7 +206,8 @@ pub enum UriError {
     },
     /// Something that is not `name=value`.
     #[error(
-        "each attribute is written name=value; before the ? they are separated by ; and after it by &"
+        "each attribute is written name=value; before the ? they are separated by ; and after it \
+         by &"
     )]
     NoValue,
     /// Bytes that are no UTF-8, or control characters.
@@ -215,13 +218,14 @@ pub enum UriError {
     },
     /// A PIN source that is not a file.
     #[error(
-        "`pin-source` must be file:/absolute/path; for a command, credential or prompt use the key `pin`"
+        "`pin-source` must be file:/absolute/path; for a command, credential or prompt use the key \
+         `pin`"
     )]
     PinSource,
     /// The PIN itself.
     #[error(
-        "`pin-value` is refused: URIs are shown in logs and process lists, and this one is in a file; take it out, \
-         change that PIN, and use the key `pin`"
+        "`pin-value` is refused: URIs are shown in logs and process lists, and this one is in a \
+         file; take it out, change that PIN, and use the key `pin`"
     )]
     PinValue,
     /// An attribute that occurs twice.
@@ -235,15 +239,18 @@ pub enum UriError {
     Scheme,
     /// A slot number.
     #[error(
-        "`slot-id` is refused: slot numbers change, SoftHSM2 even derives a new one when a token is initialised; \
-         name the token by `serial` or `token`"
+        "`slot-id` is refused: slot numbers change, SoftHSM2 even derives a new one when a token \
+         is initialised; name the token by `serial` or `token`"
     )]
     SlotId,
     /// A certificate, a public key or another object.
     #[error("a signing key is `type=private`")]
     Type,
     /// An attribute that RFC 7512 does not have, or that nothing here understands.
-    #[error("unknown attribute `{name}`{}", .nearest.map_or_else(String::new, |near| format!(", did you mean `{near}`?")))]
+    #[error(
+        "unknown attribute `{name}`{}",
+        .nearest.map_or_else(String::new, |near| format!(", did you mean `{near}`?"))
+    )]
     Unknown {
         /// What was written.
         name: String,

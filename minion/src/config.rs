@@ -7,19 +7,14 @@
 
 mod cluster;
 mod error;
-mod file;
 mod grains;
 mod id;
-mod include;
 mod logging;
 mod master;
 mod network;
 mod option;
-mod path;
-mod pattern;
 mod read;
 mod rules;
-mod yaml;
 
 use std::net::IpAddr;
 use std::num::NonZeroU16;
@@ -27,15 +22,14 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 pub use error::ConfigError;
-pub use file::FileError;
 pub use master::{Master, MasterError, MasterName};
-pub use yaml::Mistake;
 
 use option::Options;
 
 use crate::failover;
 use crate::log;
 use crate::net::Keepalive;
+use crate::salt_config::{self, Daemon};
 use crate::verify::{Algorithm, Fingerprint};
 use crate::wire::envelope::Algorithms;
 use crate::wire::id::MinionId;
@@ -213,8 +207,18 @@ pub struct Overrides {
 ///
 /// Names the file and the option, what was found there and what to write instead.
 pub fn load(path: &Path, overrides: &Overrides) -> Result<Config, ConfigError> {
-    let (table, sources) = include::load(path)?;
-    read::read(Options::new(table), sources, path, overrides)
+    let directory = path.parent().unwrap_or_else(|| Path::new("/"));
+    if !directory.is_dir() {
+        return Err(ConfigError::NoDirectory(directory.to_owned()));
+    }
+    let loaded = salt_config::load(Daemon::Minion, path)?;
+    let sources = loaded.sources.into_iter().map(|source| source.path);
+    read::read(
+        Options::new(loaded.options),
+        sources.collect(),
+        path,
+        overrides,
+    )
 }
 
 #[cfg(test)]

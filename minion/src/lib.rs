@@ -6,8 +6,10 @@
 //! salt-master serves. The signing service links the same code and sends every signature through it
 //! before anybody else sees it, so what the service emits is what a minion accepts.
 //!
-//! Without the feature `agent`, which is on by default, everything is pure: bytes in, values out; no
-//! async, no clock, no randomness, no files. Checked against Salt 3006.30, 3007.17 and 3008.5.
+//! Without features everything is pure: bytes in, values out; no async, no clock, no randomness, no
+//! files. `salt-config` adds the reader of Salt's configuration files and `verify-command` a
+//! command, both of which the signing service shares; `agent`, which is on by default, adds what
+//! acts. Checked against Salt 3006.30, 3007.17 and 3008.5.
 //!
 //! # Layout
 //!
@@ -16,6 +18,8 @@
 //! around it: what a master sends is decoded, a handshake is checked by [`verify`], and its result
 //! opens what comes after. [`zmtp`] turns the bytes of a connection into replies and publications.
 //! [`failover`] decides which master to ask, when, and whether the one in use is still there.
+//!
+//! With `salt-config`: `yaml` is Salt's YAML, `salt_config` its files, includes and merging.
 //!
 //! With `agent`: `cli`, `commands`, `log`, `config` and `pki` are the program `mastersign-minion`
 //! and the files of a stock minion that it reads; `grains` and `jobs` are what a minion knows and
@@ -89,14 +93,20 @@ println!("{ended:?} after {:?}", status.borrow().masters);
 #[cfg(feature = "agent")]
 pub mod cli;
 
-#[cfg(feature = "agent")]
+#[cfg(feature = "verify-command")]
 pub mod commands;
 
-#[cfg(feature = "agent")]
+#[cfg(feature = "verify-command")]
 pub mod terminal;
 
 #[cfg(feature = "agent")]
 pub mod log;
+
+#[cfg(feature = "salt-config")]
+pub mod yaml;
+
+#[cfg(feature = "salt-config")]
+pub mod salt_config;
 
 #[cfg(feature = "agent")]
 pub mod config;

@@ -107,7 +107,7 @@ impl Cli {
             Command::Watch(arguments) => commands::watch::run(arguments),
             Command::Request(arguments) => commands::request::run(arguments),
             Command::Sign(arguments) => commands::sign::run(&arguments),
-            Command::Verify(arguments) => commands::verify::run(arguments),
+            Command::Verify(arguments) => commands::verify::run(&arguments),
             Command::Completions(arguments) => {
                 commands::completions::run(&arguments, &mut Self::command())
             }
@@ -124,5 +124,21 @@ mod tests {
     #[test]
     fn the_commands_fit_together() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn the_private_key_has_one_name_and_those_it_had_before_go_on_working() {
+        for line in [
+            "mastersign fetch --private-key K",
+            "mastersign fetch --key K",
+            "mastersign watch --key K",
+            "mastersign request --store 6f1c2a34-0000-4000-8000-0123456789ab --key K",
+            "mastersign doctor master --key K",
+            "mastersign pki check h:1 --certificate C --private-key K",
+            "mastersign pki check h:1 --cert C --key K",
+            "mastersign masters list --private-key K",
+        ] {
+            Cli::try_parse_from(line.split(' ')).unwrap();
+        }
     }
 }

@@ -18,5 +18,7 @@ pub mod pki;
 pub mod request;
 pub mod serve;
 pub mod sign;
-pub mod verify;
 pub mod watch;
+
+/// What both programs can be asked for is written once.
+pub use minion::commands::{Output, verify};

@@ -66,6 +66,8 @@ use uuid::Uuid;
 use crate::audit::sink::Sink;
 use crate::authorize::MasterId;
 
+pub use file::Layer;
+
 /// The `--config` of every command that reads the configuration.
 #[derive(Clone, Debug, clap::Args)]
 pub struct ConfigArgument {
@@ -129,9 +131,22 @@ impl Config {
             path: path.to_owned(),
             source,
         })?;
+        let layers = file::layers(&path)?;
+        Self::parse(path, layers)
+    }
+
+    /// Puts together what the files say; nothing is opened.
+    ///
+    /// # Errors
+    ///
+    /// As [`load`](Self::load), for what the files say.
+    pub fn parse(
+        main: PathBuf,
+        layers: impl IntoIterator<Item = Layer>,
+    ) -> Result<Self, ConfigError> {
         let mut all = raw::File::default();
         let mut hsms: Vec<Hsm> = Vec::new();
-        for layer in file::layers(&path)? {
+        for layer in layers {
             let (file, found) = raw::File::parse(&layer)?;
             for (line, hsm) in found {
                 if hsms.iter().any(|known| known.name == hsm.name) {
@@ -145,7 +160,7 @@ impl Config {
             }
             all = file.over(all);
         }
-        all.finish(path, hsms)
+        all.finish(main, hsms)
     }
 }
 

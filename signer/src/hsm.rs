@@ -20,8 +20,8 @@
 //! ```
 //!
 //! Beside the path: [`pin`] reads PINs and [`unlock`] takes those that an operator hands over,
-//! [`latch`] remembers the wrong ones and [`attempt`] the logins whose end nobody saw, [`breaker`] spaces the restarts, [`status`] is what an operator
-//! sees.
+//! [`latch`] remembers the wrong ones and [`attempt`] the logins whose end nobody saw, [`breaker`]
+//! spaces the restarts, [`status`] is what an operator sees.
 
 pub mod attempt;
 pub mod breaker;

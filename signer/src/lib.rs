@@ -18,8 +18,8 @@
 //! ```
 //!
 //! Beside the path: [`control`] is the door for root on the service's machine, [`pki`] makes its
-//! certificates, [`client`] and [`fetch`] are the masters' and operators' side of it, [`offline`] is a
-//! request as a file, [`commands`] is the command line.
+//! certificates, [`client`] and [`fetch`] are the masters' and operators' side of it, [`offline`]
+//! is a request as a file, [`commands`] is the command line.
 #![deny(unsafe_code)]
 
 pub mod cli;

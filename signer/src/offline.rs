@@ -186,8 +186,8 @@ fn verify_by_certificate(
 pub enum OfflineError {
     /// Too old, or from the future.
     #[error(
-        "the request was made at {time} and it is {ours}: make it anew on the master, or allow an older one with \
-         --max-age"
+        "the request was made at {time} and it is {ours}: make it anew on the master, or allow an \
+         older one with --max-age"
     )]
     Age {
         /// The time in it.
@@ -234,7 +234,8 @@ pub enum OfflineError {
     Peer(#[from] PeerError),
     /// A proof that is not by the key that it should be by.
     #[error(
-        "the proof by the key of {0} does not verify: the file was altered, or made by somebody else"
+        "the proof by the key of {0} does not verify: the file was altered, or made by somebody \
+         else"
     )]
     Proof(&'static str),
 }

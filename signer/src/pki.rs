@@ -61,7 +61,11 @@ pub enum Error {
         path: PathBuf,
     },
     /// A key file that others can read.
-    #[error("{} can be read by others (mode {mode:03o}): `chmod 600` it, and think about who has read it", .path.display())]
+    #[error(
+        "{} can be read by others (mode {mode:03o}): `chmod 600` it, and think about who has read \
+         it",
+        .path.display()
+    )]
     Exposed {
         /// The file.
         path: PathBuf,
@@ -81,7 +85,8 @@ pub enum Error {
     },
     /// A certificate that would be valid for longer than its authority.
     #[error(
-        "the {scope} authority ends at {end}, before the certificate would; ask for fewer days or renew the authority"
+        "the {scope} authority ends at {end}, before the certificate would; ask for fewer days or \
+         renew the authority"
     )]
     Outlives {
         /// The authority.
@@ -106,7 +111,8 @@ pub enum Error {
     Request(&'static str),
     /// The profile belongs to another authority.
     #[error(
-        "a certificate for {profile} comes from the {needed} authority, not from the {scope} authority"
+        "a certificate for {profile} comes from the {needed} authority, not from the {scope} \
+         authority"
     )]
     Scope {
         /// Who asked.

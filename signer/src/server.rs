@@ -31,9 +31,10 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use self::admission::Admission;
-use self::listener::{Listener, Stop};
+use self::listener::{Front, Listener, Stop};
 use self::readiness::Sources;
-use crate::api::{self, health};
+use self::request::Around;
+use crate::api::{Api, health};
 use crate::audit::Inbox;
 use crate::audit::sink::Follower;
 use crate::authorize::{OperatorsCa, OperatorsCaError};
@@ -165,10 +166,12 @@ impl Server {
             api: Listener {
                 socket: sockets.api,
                 tls: Some(Arc::clone(&live)),
-                router: request::layered(
-                    api::router(Arc::clone(&service)),
-                    config.limits.request_timeout,
-                    admission.clone(),
+                front: Front::Api(
+                    Arc::new(Around::new(
+                        config.limits.request_timeout,
+                        admission.clone(),
+                    )),
+                    Arc::new(Api::new(Arc::clone(&service))),
                 ),
                 limits: config.limits,
             },
@@ -362,7 +365,7 @@ const fn operations(socket: TcpListener, router: Router, limits: Limits) -> List
     Listener {
         socket,
         tls: None,
-        router,
+        front: Front::Plain(router),
         limits: Limits {
             connections: OPS_CONNECTIONS,
             // Balancer and scrapers may well share an address.

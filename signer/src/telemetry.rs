@@ -6,6 +6,8 @@
 //! Text from a peer is written through [`Escaped`], so that no line of a log can be forged and no
 //! terminal be steered by who sent it.
 
+mod line;
+
 use std::fmt;
 use std::io;
 
@@ -14,6 +16,8 @@ use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::ParseError;
 use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
 
+use self::line::Line;
+pub use self::line::{Context, within};
 use crate::config::{Log, LogFormat};
 use crate::terminal;
 
@@ -28,17 +32,14 @@ pub fn log(log: &Log, directives: Option<&str>) -> Result<(), TelemetryError> {
         directives: directives.to_owned(),
         source,
     })?;
-    let builder = tracing_subscriber::fmt()
+    tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(io::stderr);
-    match log.format {
-        LogFormat::Json => builder.json().flatten_event(true).finish().try_init(),
-        LogFormat::Text => builder
-            .with_ansi(terminal::has_colours())
-            .finish()
-            .try_init(),
-    }
-    .map_err(TelemetryError::Log)
+        .with_writer(io::stderr)
+        .with_ansi(log.format == LogFormat::Text && terminal::has_colours())
+        .event_format(Line(log.format))
+        .finish()
+        .try_init()
+        .map_err(TelemetryError::Log)
 }
 
 /// Starts to count; the handle writes what was counted.

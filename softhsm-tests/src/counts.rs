@@ -1,10 +1,17 @@
 //! How often a PKCS#11 function was called, from the journal of the fault module.
 
 use std::fs;
+use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use minion::verify::{Algorithm, PublicKey};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
+use tokio::sync::oneshot;
+
+use crate::process::PATIENCE;
 
 /// The journal of one token.
 #[derive(Clone, Debug)]
@@ -38,6 +45,41 @@ impl Counts {
             .lines()
             .filter(|line| line.split(' ').skip(2).take(2).eq(["call", function]))
             .count())
+    }
+
+    /// Waits until the function was called so often; the kernel tells when the journal grows.
+    ///
+    /// # Errors
+    ///
+    /// Fails, with the journal, when the patience is over.
+    pub async fn reach(&self, function: &'static str, calls: usize) -> Result<()> {
+        let (told, hears) = oneshot::channel();
+        let counts = self.clone();
+        // The wait blocks, and it must not hold up what makes the calls.
+        std::thread::spawn(move || told.send(counts.block_until(function, calls)));
+        hears.await?
+    }
+
+    fn block_until(&self, function: &str, calls: usize) -> Result<()> {
+        let directory = self.journal.parent();
+        let directory = directory.context("the journal is in no directory")?;
+        // The directory is watched, as there may be no journal yet; it is before the first count,
+        // so no line can come between.
+        let watch = Inotify::init(InitFlags::IN_CLOEXEC)?;
+        watch.add_watch(
+            directory,
+            AddWatchFlags::IN_CREATE | AddWatchFlags::IN_MODIFY,
+        )?;
+        let begin = Instant::now();
+        while self.calls(function)? < calls {
+            let mut grown = [PollFd::new(watch.as_fd(), PollFlags::POLLIN)];
+            let left = PATIENCE.saturating_sub(begin.elapsed());
+            if poll(&mut grown, PollTimeout::try_from(left)?)? == 0 {
+                bail!("{function} was not called {calls} times:\n{}", self.text()?);
+            }
+            watch.read_events()?;
+        }
+        Ok(())
     }
 
     /// How often the token was asked to sign this message with this algorithm. The trial signatures

@@ -1,6 +1,6 @@
 //! Who talks to the service in a test: masters that want a signature, operators that decide.
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use minion::verify::{Algorithm, KeyHash, PublicKey};
 use openssl::pkey::{PKey, Private};
 use openssl::rsa::Rsa;
@@ -148,6 +148,20 @@ impl Operator {
             &key,
             self.0.certificate_pem(),
         )?)
+    }
+
+    /// Has a master show its key for the first time, and accepts it.
+    ///
+    /// # Errors
+    ///
+    /// What the service says against it; also if the key did not have to wait.
+    pub async fn admit(&self, desk: &Client, master: &Master, client: &Client) -> Result<()> {
+        let first = master.put(client, Algorithm::Sha1).await?;
+        ensure!(matches!(first, Put::Pending(_)), "{first:?}");
+        let key = master.public_key().hash();
+        self.decide(desk, Verb::Accept, master.id()?, Some(key))
+            .await?;
+        Ok(())
     }
 
     /// Signs the decision that comes next for this master and hands it in.

@@ -179,25 +179,15 @@ impl Papers {
         Ok(Credentials::read(&self.ca, &self.certificate, &self.key)?)
     }
 
-    /// The options of the masters' commands.
+    /// The options of every command that shows them to the service.
     #[must_use]
     pub fn options(&self) -> [OsString; 6] {
-        self.options_with("--key")
-    }
-
-    /// The options of the operators' commands, where `--key` is a master's key.
-    #[must_use]
-    pub fn operator_options(&self) -> [OsString; 6] {
-        self.options_with("--private-key")
-    }
-
-    fn options_with(&self, key: &str) -> [OsString; 6] {
         [
             "--ca".into(),
             self.ca.clone().into(),
             "--certificate".into(),
             self.certificate.clone().into(),
-            key.into(),
+            "--private-key".into(),
             self.key.clone().into(),
         ]
     }

@@ -1,5 +1,6 @@
 //! The signing service on a token of its own: its files, and its process.
 
+use std::ffi::OsString;
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -9,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus};
 
 use anyhow::{Context, Result};
+use minion::verify::PublicKey;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use signer::client::Client;
@@ -18,7 +20,8 @@ use uuid::Uuid;
 
 use crate::binaries::mastersign;
 use crate::pki::{Papers, Pki};
-use crate::process::{Log, PATIENCE, Process};
+use crate::process::{Log, PATIENCE, Process, run};
+use crate::salt::Installation;
 use crate::token::Token;
 
 /// An installation of the service: token, certificates, configuration and state.
@@ -31,6 +34,19 @@ pub struct Site {
 }
 
 impl Site {
+    /// The options by which a master's commands find its papers, the pinned key and Salt's files.
+    #[must_use]
+    pub fn on_master(&self, id: &str, master: &Installation) -> Vec<OsString> {
+        let mut options = Vec::from(self.pki.master_papers(id).options());
+        options.extend([
+            "--master-sign-pub".into(),
+            self.token.public_key_file().into(),
+            "--salt-config".into(),
+            master.config_dir().into(),
+        ]);
+        options
+    }
+
     /// Makes everything that an operator makes before the first start.
     ///
     /// # Errors
@@ -238,6 +254,19 @@ pub struct Service {
 }
 
 impl Service {
+    /// Accepts a master's key, with the command that an admin has for it.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the command does.
+    pub fn accept(&self, admin: &Papers, id: &str, key: &PublicKey) -> Result<()> {
+        run(mastersign()?
+            .args(["masters", "accept", id, "--key", &key.hash().to_string()])
+            .args(["--url", &self.url()])
+            .args(admin.options()))?;
+        Ok(())
+    }
+
     /// Its address, for `--url`.
     #[must_use]
     pub fn url(&self) -> String {

@@ -72,8 +72,8 @@ impl Token {
         })
     }
 
-    /// Initialises a token and imports this `master_sign.pem`, with the command that an operator has
-    /// for it.
+    /// Initialises a token and imports this `master_sign.pem`, with the command that an operator
+    /// has for it.
     ///
     /// # Errors
     ///
@@ -277,8 +277,8 @@ fn module() -> Result<PathBuf> {
     let module = PathBuf::from(module);
     ensure!(
         module.exists(),
-        "there is no PKCS#11 module at {}; install SoftHSM2 with `apt-get install softhsm2 opensc`, \
-         or name another module in PKCS11_MODULE",
+        "there is no PKCS#11 module at {}; install SoftHSM2 with `apt-get install softhsm2 \
+         opensc`, or name another module in PKCS11_MODULE",
         module.display()
     );
     Ok(module)

@@ -23,6 +23,7 @@ pub mod failover;
 pub mod job;
 pub mod key;
 pub mod msgpack;
+pub mod rest;
 pub mod sealed;
 pub mod service;
 pub mod target;
@@ -102,6 +103,11 @@ pub const TARGETS: &[Target] = &[
         seeds: msgpack::seeds,
     },
     Target {
+        name: "presentation",
+        run: rest::presentation,
+        seeds: rest::presentation_seeds,
+    },
+    Target {
         name: "public_key",
         run: key::public_key,
         seeds: key::public_key_seeds,
@@ -117,14 +123,39 @@ pub const TARGETS: &[Target] = &[
         seeds: conversation::publication_signed_load_seeds,
     },
     Target {
+        name: "request_file",
+        run: rest::request_file,
+        seeds: rest::request_file_seeds,
+    },
+    Target {
         name: "request_reply",
         run: conversation::request_reply,
         seeds: conversation::request_reply_seeds,
     },
     Target {
+        name: "salt_config",
+        run: config::salt_config,
+        seeds: config::salt_config_seeds,
+    },
+    Target {
+        name: "service_answers",
+        run: rest::service_answers,
+        seeds: rest::service_answers_seeds,
+    },
+    Target {
+        name: "service_config",
+        run: config::service_config,
+        seeds: config::service_config_seeds,
+    },
+    Target {
         name: "signature_file",
         run: key::signature_file,
         seeds: key::signature_file_seeds,
+    },
+    Target {
+        name: "signed_statement",
+        run: rest::signed_statement,
+        seeds: rest::signed_statement_seeds,
     },
     Target {
         name: "spelling",

@@ -194,5 +194,5 @@ pub fn spelling_seeds() -> Vec<Vec<u8>> {
     .into()
 }
 
-const CERTIFICATE: &[u8] = include_bytes!("../seeds/client.der");
+pub(crate) const CERTIFICATE: &[u8] = include_bytes!("../seeds/client.der");
 const REQUEST: &[u8] = include_bytes!("../seeds/request.pem");

@@ -1,6 +1,7 @@
-//! `mastersign-minion verify`: any signature, offline.
+//! `mastersign-minion verify` and `mastersign verify`: any signature, offline.
 //!
-//! The same check and the same words as `mastersign verify`, for hosts that have only the minion.
+//! One command of both programs, because a host has one of them, and the answer must not depend on
+//! which.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -12,7 +13,7 @@ use super::Output;
 use crate::terminal;
 use crate::verify::{Examination, PublicKey, Verdict, clean_key, examine};
 
-/// The arguments of `mastersign-minion verify`.
+/// The arguments of `verify`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXIT_CODES)]
 pub struct Arguments {
@@ -33,7 +34,7 @@ pub struct Arguments {
     output: Output,
 }
 
-/// Runs `mastersign-minion verify`.
+/// Runs `verify`.
 ///
 /// # Errors
 ///
@@ -134,3 +135,28 @@ Exit codes:
   1   a file could not be read
   2   wrong usage
   42  not valid; the reasons are printed";
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        arguments: Arguments,
+    }
+
+    #[test]
+    fn the_signature_may_stand_first_or_last() {
+        for line in [
+            "verify S --master-pub M --master-sign-pub K --master-sign-pub L",
+            "verify --master-pub M --master-sign-pub K --master-sign-pub L S",
+        ] {
+            let arguments = Line::try_parse_from(line.split(' ')).unwrap().arguments;
+            assert_eq!(arguments.signature, Path::new("S"));
+            assert_eq!(arguments.master_sign_pub.len(), 2);
+        }
+    }
+}

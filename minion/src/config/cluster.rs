@@ -104,11 +104,12 @@ fn master_type(options: &mut Options) -> Result<MasterType, ConfigError> {
         Some("failover") => Ok(MasterType::Failover),
         Some("str" | "") => Ok(MasterType::Str),
         Some("func") => Err(found.refused(
-            "is func, which runs an execution module, and this minion has none; write its result as `master`",
+            "is func, which runs an execution module, and this minion has none; write its result \
+             as `master`",
         )),
         Some("distributed") => Err(found.refused(
-            "is distributed, which this minion does not have; write failover with `random_master: True`, or order \
-             the list for each minion",
+            "is distributed, which this minion does not have; write failover with `random_master: \
+             True`, or order the list for each minion",
         )),
         Some(_) | None => Err(found.unexpected("str, failover or disable")),
     }

@@ -2,9 +2,9 @@
 
 use std::path::PathBuf;
 
-use super::file::FileError;
 use super::master::MasterError;
 use crate::failover::PolicyError;
+use crate::salt_config::FileError;
 use crate::wire::id::BadMinionId;
 
 /// Names the file and the option, what was found there and what to write instead.
@@ -34,8 +34,8 @@ pub enum ConfigError {
     },
     /// An option that could only be ours, and is not.
     #[error(
-        "{}: there is no option `{option}`; this minion has mastersign_loss_spread, mastersign_pending, mastersign_stagger \
-         and mastersign_state_file beside Salt's",
+        "{}: there is no option `{option}`; this minion has mastersign_loss_spread, \
+         mastersign_pending, mastersign_stagger and mastersign_state_file beside Salt's",
         file.display()
     )]
     Misspelled {
@@ -44,6 +44,12 @@ pub enum ConfigError {
         /// The file.
         file: PathBuf,
     },
+    /// The directory does not exist.
+    #[error(
+        "there is no directory {}; -c says in which directory the file `minion` is",
+        .0.display()
+    )]
+    NoDirectory(PathBuf),
     /// A host whose names are all `localhost`.
     #[error(
         "no `id` is configured and this host has no name but localhost; write `id: NAME` into {}",

@@ -5,8 +5,8 @@ use std::path::Path;
 use serde_json::Value as Yaml;
 
 use super::ConfigError;
-use super::file;
 use super::option::Options;
+use crate::salt_config;
 use crate::wire::msgpack::Value;
 
 /// The file `grains` beside the main file, and over it the option `grains`.
@@ -15,8 +15,8 @@ use crate::wire::msgpack::Value;
 /// `grains`: the option wins, by whole grains or, with `grains_deep_merge`, by their parts.
 pub(super) fn read(options: &mut Options, main: &Path) -> Result<Value, ConfigError> {
     let path = main.with_file_name("grains");
-    let text = file::text(&path)?.unwrap_or_default();
-    let mut grains = file::mapping(&path, &text)?;
+    let text = salt_config::text(&path)?.unwrap_or_default();
+    let mut grains = salt_config::mapping(&path, &text)?;
     let deep = options.boolean("grains_deep_merge")?.unwrap_or(false);
     let own = options.parse("grains", "a mapping", |value| value.as_object().cloned())?;
     for (name, value) in own.unwrap_or_default() {

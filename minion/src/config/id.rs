@@ -8,7 +8,7 @@ use std::net::{IpAddr, ToSocketAddrs};
 use std::path::Path;
 
 use super::ConfigError;
-use super::file;
+use crate::salt_config::text;
 
 /// What this host is called, in Salt's order of preference.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -17,10 +17,10 @@ pub(super) struct Names(Vec<String>);
 impl Names {
     /// Asks the system, which may ask its name servers.
     pub(super) fn look_up() -> Result<Self, ConfigError> {
-        let hosts = file::text(Path::new("/etc/hosts"))?.unwrap_or_default();
+        let hosts = text(Path::new("/etc/hosts"))?.unwrap_or_default();
         let name = dns_lookup::get_hostname().unwrap_or_default();
         let mut names = vec![full_name(&name, &hosts), name];
-        let one_name = file::text(Path::new("/etc/hostname"))?.unwrap_or_default();
+        let one_name = text(Path::new("/etc/hostname"))?.unwrap_or_default();
         for text in [one_name, hosts] {
             names.extend(local_names(&text));
         }
@@ -38,20 +38,12 @@ impl Names {
 /// Salt takes `localhost` for none, and a byte order mark for a part of the name: the one that it
 /// would remove is that of UTF-16.
 pub(super) fn kept(path: &Path) -> Result<Option<String>, ConfigError> {
-    let Some(text) = file::text(path)? else {
+    let Some(text) = text(path)? else {
         return Ok(None);
     };
     let line = text.lines().next();
     let name = line.unwrap_or_default().trim();
     Ok(Some(name.to_owned()).filter(|name| !name.is_empty() && name != "localhost"))
-}
-
-/// Salt's `append_domain`: unless the name ends with it, or with a dot.
-pub(super) fn with_domain(name: String, domain: &str) -> String {
-    if name.ends_with(domain) || name.ends_with('.') {
-        return name;
-    }
-    format!("{name}.{domain}")
 }
 
 /// Salt's `minion_id_remove_domain`: of a generated name, all after the first dot, or one domain.
@@ -179,13 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn a_domain_is_added_once_and_removed_as_told() {
-        assert_eq!(with_domain("m1".into(), "example.org"), "m1.example.org");
-        assert_eq!(
-            with_domain("m1.example.org".into(), "example.org"),
-            "m1.example.org"
-        );
-        assert_eq!(with_domain("m1.".into(), "example.org"), "m1.");
+    fn a_domain_is_removed_as_told() {
         assert_eq!(without_domain("m1.a.b", None), "m1");
         assert_eq!(without_domain("m1.A.b", Some("a.B")), "m1");
         assert_eq!(without_domain("m1.c", Some("a.b")), "m1.c");

@@ -6,9 +6,9 @@
 use std::path::{Path, PathBuf};
 
 use super::option::Options;
-use super::path::below;
 use super::{ConfigError, Overrides};
 use crate::log::{DateFormat, Format, Level, Output, Settings};
+use crate::salt_config::below;
 
 /// Reads the options of the log.
 pub(super) fn read(
@@ -83,8 +83,8 @@ fn file(
         .any(|scheme| path.starts_with(scheme))
     {
         warnings.push(format!(
-            "{}: `log_file` is the address of a syslog, which this minion does not speak: its lines go to standard error \
-             alone, and from there to the journal",
+            "{}: `log_file` is the address of a syslog, which this minion does not speak: its \
+             lines go to standard error alone, and from there to the journal",
             found.file().display()
         ));
         return Ok(None);

@@ -11,7 +11,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::ConfigError;
-use super::include::{Entry, Table};
+use crate::salt_config::{Entry, Table};
 
 /// The options that nobody has asked for yet.
 #[derive(Debug)]
@@ -41,8 +41,8 @@ impl Options {
             .is_some_and(|t| t.starts_with("sdb://"))
         {
             return Err(found.refused(
-                "is an sdb:// address, which only Salt itself can resolve; write the value into a file in minion.d that \
-                 only root can read",
+                "is an sdb:// address, which only Salt itself can resolve; write the value into a \
+                 file in minion.d that only root can read",
             ));
         }
         Ok(Some(found))
@@ -155,7 +155,7 @@ impl Options {
     /// Drops options that have had their effect already.
     pub(super) fn drop(&mut self, options: &[&str]) {
         for option in options {
-            self.0.remove(*option);
+            self.0.remove(option);
         }
     }
 
@@ -168,11 +168,12 @@ impl Options {
             .find(|(name, _)| name.starts_with("mastersign_"));
         if let Some((name, entry)) = own {
             return Err(ConfigError::Misspelled {
-                option: name.clone(),
+                option: name.to_owned(),
                 file: entry.file.to_path_buf(),
             });
         }
-        Ok(self.0.into_keys().collect())
+        let names = self.0.iter();
+        Ok(names.map(|(name, _)| name.to_owned()).collect())
     }
 }
 

@@ -6,8 +6,8 @@ use serde_json::Value;
 
 use super::id::{self, Names};
 use super::option::Options;
-use super::path::below;
 use super::{Config, ConfigError, KeepId, Overrides, cluster, grains, logging, network, rules};
+use crate::salt_config::{below, normal, with_domain};
 use crate::verify::{Algorithm, Fingerprint};
 use crate::wire::envelope::Algorithms;
 use crate::wire::id::MinionId;
@@ -69,7 +69,7 @@ fn root_dir(options: &mut Options) -> Result<PathBuf, ConfigError> {
         return Ok(PathBuf::from("/"));
     };
     match found.value.as_str().map(Path::new) {
-        Some(path) if path.is_absolute() => Ok(super::path::normal(path)),
+        Some(path) if path.is_absolute() => Ok(normal(path)),
         Some(_) => Err(found.refused(
             "is relative, so it depends on where the minion is started; write an absolute path",
         )),
@@ -138,7 +138,7 @@ fn name(options: &mut Options, root_dir: &Path) -> Result<(MinionId, Option<Keep
         }
     };
     let name = match append {
-        Some(domain) => id::with_domain(name, &domain),
+        Some(domain) => with_domain(name, &domain),
         None => name,
     };
     let id = name
@@ -210,8 +210,8 @@ fn finger(options: &mut Options) -> Result<Option<Fingerprint>, ConfigError> {
     )?;
     match hash {
         Some(found) if finger.is_some() && !is_sha256(&found.value) => Err(found.refused(
-            "is not sha256, and master_finger is compared as SHA-256; write `hash_type: sha256` and the fingerprint that \
-             `salt-key -F master` then shows",
+            "is not sha256, and master_finger is compared as SHA-256; write `hash_type: sha256` \
+             and the fingerprint that `salt-key -F master` then shows",
         )),
         Some(_) | None => Ok(finger),
     }

@@ -29,7 +29,7 @@ pub struct Settings {
     /// hundred a second need 25 s; the default is none, because a small fleet wants its master
     /// back at once.
     pub loss_spread: Duration,
-    /// The master is taken for lost this long (and a second) after its last sign of life; none
+    /// The master is taken for lost within this and a second after its last sign of life; none
     /// does not probe.
     pub master_alive_interval: Option<Duration>,
     /// Go back to the first master of the list when it accepts again.
@@ -210,7 +210,7 @@ pub struct Policy {
 /// When to probe, and how long an answer may take.
 ///
 /// A master that hangs just after an answer is noticed one period and one timeout later, so the two
-/// add up to `master_alive_interval` and a second. The timeout gets as much of that as an answer
+/// add up to `master_alive_interval` and nearly a second. The timeout gets as much of that as an answer
 /// may need (`auth_timeout`), but half at most: a master that is merely busy must not be taken for
 /// a dead one by its whole fleet.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -244,8 +244,9 @@ pub enum PolicyError {
     NoTimeToAuthenticate,
 }
 
-/// What a master gets on top of `master_alive_interval` before it is taken for lost.
-const GRACE: Duration = Duration::from_secs(1);
+/// What a master gets on top of `master_alive_interval` before it is taken for lost: a second, less
+/// what a busy machine needs to wake us and to say so.
+const GRACE: Duration = Duration::from_millis(900);
 
 /// No wait between rounds begins shorter; Salt's `recon_default`.
 const SHORTEST_WAIT: Duration = Duration::from_secs(1);

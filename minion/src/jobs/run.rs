@@ -101,7 +101,8 @@ fn several(calls: &[Call], job: &Job<'_>) -> Answer {
     })
 }
 
-/// Salt 3008.5, `salt/modules/grains.py`, `__outputter__`: the only function of ours that names one.
+/// Salt 3008.5, `salt/modules/grains.py`, `__outputter__`: the only function of ours that names
+/// one.
 fn outputter(function: &str) -> Option<&'static str> {
     (function == "grains.items").then_some("nested")
 }

@@ -1,12 +1,8 @@
 //! Text that Salt reads as YAML where a value is wanted: `name=5` in a list of arguments, a number
 //! among the keys of a grain.
 
-use std::fmt;
-
-use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
-
-use super::python::integer;
 use crate::wire::msgpack::Value;
+use crate::yaml::load;
 
 /// How long a text is read at all. What a master may send is a thousand times longer and no value
 /// that somebody typed.
@@ -27,13 +23,10 @@ pub(super) fn yamlify(text: &str) -> Value {
     if text == "None" {
         return Value::Nil;
     }
-    let Ok(Loaded(value)) = serde_saphyr::from_str(text) else {
+    let Ok(value) = load(text) else {
         return text.into();
     };
     match &value {
-        // Salt reads `0750` as 750, and not as the octal number that YAML once had.
-        Value::Float(_) if integer(text).is_some() => integer(text).map_or(value, Value::from),
-        Value::Float(_) if !is_float(text) => text.into(),
         // A comment would be lost.
         Value::Raw(_) | Value::Nil if text.contains('#') => text.into(),
         Value::Raw(loaded) if loaded.is_empty() && matches!(text, "|" | "!") => text.into(),
@@ -42,79 +35,6 @@ pub(super) fn yamlify(text: &str) -> Value {
         Value::Map(_) if !text.starts_with('{') => text.into(),
         Value::Array(_) if !text.starts_with('[') => text.into(),
         _ => value,
-    }
-}
-
-/// YAML 1.1, as Salt reads it: a float has a point, and the exponent a sign.
-fn is_float(text: &str) -> bool {
-    let exponent = text.split_once(['e', 'E']).map(|(_, exponent)| exponent);
-    text.contains('.') && exponent.is_none_or(|exponent| exponent.starts_with(['+', '-']))
-}
-
-/// A value as YAML has it.
-struct Loaded(Value);
-
-impl<'de> Deserialize<'de> for Loaded {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(Any)
-    }
-}
-
-struct Any;
-
-impl<'de> Visitor<'de> for Any {
-    type Value = Loaded;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a value")
-    }
-
-    fn visit_bool<E>(self, truth: bool) -> Result<Loaded, E> {
-        Ok(Loaded(truth.into()))
-    }
-
-    fn visit_i64<E>(self, number: i64) -> Result<Loaded, E> {
-        Ok(Loaded(number.into()))
-    }
-
-    fn visit_u64<E>(self, number: u64) -> Result<Loaded, E> {
-        Ok(Loaded(number.into()))
-    }
-
-    fn visit_f64<E>(self, number: f64) -> Result<Loaded, E> {
-        Ok(Loaded(Value::Float(number)))
-    }
-
-    fn visit_str<E>(self, text: &str) -> Result<Loaded, E> {
-        Ok(Loaded(text.into()))
-    }
-
-    fn visit_unit<E>(self) -> Result<Loaded, E> {
-        Ok(Loaded(Value::Nil))
-    }
-
-    fn visit_none<E>(self) -> Result<Loaded, E> {
-        Ok(Loaded(Value::Nil))
-    }
-
-    fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<Loaded, D::Error> {
-        deserializer.deserialize_any(self)
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Loaded, A::Error> {
-        let mut array = Vec::new();
-        while let Some(Loaded(item)) = items.next_element()? {
-            array.push(item);
-        }
-        Ok(Loaded(Value::Array(array)))
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Loaded, A::Error> {
-        let mut map = Vec::new();
-        while let Some((Loaded(key), Loaded(value))) = entries.next_entry()? {
-            map.push((key, value));
-        }
-        Ok(Loaded(Value::Map(map)))
     }
 }
 
@@ -131,6 +51,11 @@ mod tests {
             ("0750", Value::Unsigned(750)),
             ("1e3", "1e3".into()),
             ("1.0e+3", Value::Float(1000.0)),
+            ("-0750", Value::Signed(-488)),
+            ("1:30", Value::Unsigned(90)),
+            (".inf", Value::Float(f64::INFINITY)),
+            ("2026-11-22", "2026-11-22".into()),
+            ("=", "=".into()),
             ("1_000", "1_000".into()),
             ("true", true.into()),
             ("No", false.into()),
@@ -142,6 +67,7 @@ mod tests {
             ("- a", "- a".into()),
             ("[1, a]", Value::Array(vec![Value::Unsigned(1), "a".into()])),
             ("{a: 1}", Value::map([("a", Value::Unsigned(1))])),
+            ("{a: 1, a: 2}", "{a: 1, a: 2}".into()),
             ("{1: a}", Value::Map(vec![(Value::Unsigned(1), "a".into())])),
             ("a # b", "a # b".into()),
             ("# b", "# b".into()),

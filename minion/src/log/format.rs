@@ -56,7 +56,8 @@ impl Format {
     #[must_use]
     pub fn logfile() -> Self {
         Self::stock(
-            "%(asctime)s,%(msecs)03d [%(name)-17s:%(lineno)-4d][%(levelname)-8s][%(process)d] %(message)s",
+            "%(asctime)s,%(msecs)03d [%(name)-17s:%(lineno)-4d][%(levelname)-8s][%(process)d] \
+             %(message)s",
         )
     }
 

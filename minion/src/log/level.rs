@@ -102,6 +102,7 @@ impl FromStr for Level {
 /// A name that is none of Salt's levels.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "unknown log level {0:?}; Salt has all, garbage, trace, debug, profile, info, warning, error, critical and quiet"
+    "unknown log level {0:?}; Salt has all, garbage, trace, debug, profile, info, warning, error, \
+     critical and quiet"
 )]
 pub struct UnknownLevel(String);

@@ -43,7 +43,8 @@ impl Record {
         match field.name() {
             "message" => self.message = value,
             "severity" => {
-                // A word that is no level is a mistake of ours; the line is worth more than its rank.
+                // A word that is no level is a mistake of ours; the line is worth more than its
+                // rank.
                 self.level = value.parse().unwrap_or(self.level);
             }
             name => self.fields.push((name, value)),

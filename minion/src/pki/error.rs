@@ -12,8 +12,8 @@ use crate::wire::private_key::PrivateKeyError;
 pub enum PkiError {
     /// A pinned key, or what is kept about it, is not what was written.
     #[error(
-        "{} was changed by somebody else than this minion; if that was you, remove it: the master is then met anew, and \
-         its signature checked as at every meeting",
+        "{} was changed by somebody else than this minion; if that was you, remove it: the master \
+         is then met anew, and its signature checked as at every meeting",
         .0.display()
     )]
     Damaged(PathBuf),
@@ -48,7 +48,8 @@ pub enum PkiError {
     },
     /// The directory does not exist.
     #[error(
-        "there is no directory {}; `mastersign-minion run` makes it, and `pki_dir` in the configuration says where it is",
+        "there is no directory {}; `mastersign-minion run` makes it, and `pki_dir` in the \
+         configuration says where it is",
         .0.display()
     )]
     NoDirectory(PathBuf),
@@ -57,7 +58,8 @@ pub enum PkiError {
     NoIdentity(PathBuf),
     /// No key that could vouch for a master.
     #[error(
-        "Verification public key {} does not exist. You need to copy it from the master to the minions pki directory",
+        "Verification public key {} does not exist. You need to copy it from the master to the \
+         minions pki directory",
         .0.display()
     )]
     NoSigningKey(PathBuf),
@@ -66,14 +68,15 @@ pub enum PkiError {
     NotAFile(PathBuf),
     /// A public key whose private one is gone.
     #[error(
-        "there is {} but no minion.pem; put the key back that belongs to it, or remove it to have a new key made, which \
-         every master must then accept",
+        "there is {} but no minion.pem; put the key back that belongs to it, or remove it to have \
+         a new key made, which every master must then accept",
         .0.display()
     )]
     Orphan(PathBuf),
     /// Somebody else's file.
     #[error(
-        "{} belongs to uid {owner}, who is neither root nor the minion's user (uid {user}); `chown` it",
+        "{} belongs to uid {owner}, who is neither root nor the minion's user (uid {user}); \
+         `chown` it",
         path.display()
     )]
     Owner {
@@ -94,7 +97,10 @@ pub enum PkiError {
         source: PrivateKeyError,
     },
     /// A private key that others may read.
-    #[error("{} is a private key and may be read by others (mode {mode:04o}); `chmod 400` it", path.display())]
+    #[error(
+        "{} is a private key and may be read by others (mode {mode:04o}); `chmod 400` it",
+        path.display()
+    )]
     Readable {
         /// The file.
         path: PathBuf,
@@ -114,8 +120,8 @@ pub enum PkiError {
     },
     /// A line before a signing key that is no time.
     #[error(
-        "{}, line {line}: before the key stand only `# not-before: 2026-01-31T00:00:00Z` and `# not-after: ..`, each at \
-         most once",
+        "{}, line {line}: before the key stand only `# not-before: 2026-01-31T00:00:00Z` and `# \
+         not-after: ..`, each at most once",
         path.display()
     )]
     Validity {

@@ -95,8 +95,8 @@ pub(super) fn serial(
 
 /// Keeps how far they have come.
 ///
-/// An AES key that is not among the last [`MOST_KEYS`] is forgotten: a master has one at a time, and
-/// shows an old one again only if its session was never renewed.
+/// An AES key that is not among the last [`MOST_KEYS`] is forgotten: a master has one at a time,
+/// and shows an old one again only if its session was never renewed.
 pub(super) fn keep_serial(
     directory: &Directory,
     master: &PublicKey,

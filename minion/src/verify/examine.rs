@@ -76,22 +76,24 @@ impl Reason {
         let by = |key: &usize| by(*key).unwrap_or_default();
         match self {
             Self::Hash { key, name } => format!(
-                "it was made by {}, but with {name}; Salt has PKCS1v15-SHA1 and PKCS1v15-SHA224 only",
+                "it was made by {}, but with {name}; Salt has PKCS1v15-SHA1 and PKCS1v15-SHA224 \
+                 only",
                 by(key)
             ),
             Self::Length { found } => format!(
-                "it has {found} bytes, and none of the given keys makes signatures of that length; the file was cut, \
-                 two files were joined, or another key made it"
+                "it has {found} bytes, and none of the given keys makes signatures of that length; \
+                 the file was cut, two files were joined, or another key made it"
             ),
             Self::Newline { key } => format!(
-                "it was made by {}, but over the key with its final newline, which the master does not show: \
-                 salt-key --gen-signature did that before saltstack/salt #68930 and #66259 were fixed. Make it anew",
+                "it was made by {}, but over the key with its final newline, which the master does \
+                 not show: salt-key --gen-signature did that before saltstack/salt #68930 and \
+                 #66259 were fixed. Make it anew",
                 by(key)
             ),
             Self::NoKey => "none of the given keys made it, or it was damaged".to_owned(),
             Self::OtherMessage { key } => format!(
-                "it was made by {}, but over something else than this key: the signature of another master, or of this \
-                 one before its key was changed or its file rewritten",
+                "it was made by {}, but over something else than this key: the signature of \
+                 another master, or of this one before its key was changed or its file rewritten",
                 by(key)
             ),
             Self::Unreadable(error) => error.to_string(),
@@ -119,8 +121,8 @@ pub fn examine(
     let mut remarks = Vec::new();
     if canonical.is_err() {
         remarks.push(
-            "the master's key is not in canonical form; it was checked as the master shows it, and the signing service \
-             does not sign this spelling"
+            "the master's key is not in canonical form; it was checked as the master shows it, and \
+             the signing service does not sign this spelling"
                 .to_owned(),
         );
     }

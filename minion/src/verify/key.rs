@@ -211,7 +211,8 @@ impl FromStr for KeyHash {
 /// A text that is no [`KeyHash`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "a key hash is 64 lower-case hexadecimal digits: SHA-256 over the canonical PEM text without final newline"
+    "a key hash is 64 lower-case hexadecimal digits: SHA-256 over the canonical PEM text without \
+     final newline"
 )]
 pub struct KeyHashError;
 
@@ -229,8 +230,9 @@ pub enum KeyError {
     NotAlone,
     /// The key is fine, its spelling is not.
     #[error(
-        "the PEM text is not in canonical form (first difference at byte {offset}): SubjectPublicKeyInfo, \
-         64 columns, LF line ends, nothing before or after; `openssl rsa -pubin -in F -out F.new` writes it"
+        "the PEM text is not in canonical form (first difference at byte {offset}): \
+         SubjectPublicKeyInfo, 64 columns, LF line ends, nothing before or after; `openssl rsa \
+         -pubin -in F -out F.new` writes it"
     )]
     NotCanonical {
         /// Where the text departs from the canonical one, counted in bytes from its start.

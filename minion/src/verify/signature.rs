@@ -132,7 +132,8 @@ pub enum SignatureError {
     Empty,
     /// A character outside the alphabet, or wrong padding.
     #[error(
-        "the signature file is not base64; a stock minion that is shown such a file hangs at sign-in"
+        "the signature file is not base64; a stock minion that is shown such a file hangs at \
+         sign-in"
     )]
     NotBase64,
 }

@@ -14,7 +14,8 @@ pub(super) async fn tagged(request: Request, next: Next) -> Response {
     if request.method() != Method::GET {
         return next.run(request).await;
     }
-    let known = request.headers().clone();
+    let known = request.headers().get_all(header::IF_NONE_MATCH);
+    let known: Vec<_> = known.iter().cloned().collect();
     let response = next.run(request).await;
     if response.status() != StatusCode::OK || response.headers().contains_key(header::ETAG) {
         return response;
@@ -25,12 +26,14 @@ pub(super) async fn tagged(request: Request, next: Next) -> Response {
         Err(error) => return Problem::internal(error).into_response(),
     };
     let etag = format!("\"{}\"", hex::encode(Sha256::digest(&body)));
-    if let Ok(value) = HeaderValue::try_from(&etag) {
-        parts.headers.insert(header::ETAG, value);
-    }
+    let etag = match HeaderValue::try_from(etag) {
+        Ok(etag) => etag,
+        Err(error) => return Problem::internal(error).into_response(),
+    };
+    parts.headers.insert(header::ETAG, etag.clone());
     let ask_again = HeaderValue::from_static("private, no-cache");
     parts.headers.insert(header::CACHE_CONTROL, ask_again);
-    if is_known(&known, &etag) {
+    if is_among(&known, &etag) {
         parts.status = StatusCode::NOT_MODIFIED;
         parts.headers.remove(header::CONTENT_TYPE);
         parts.headers.remove(header::CONTENT_LENGTH);
@@ -40,14 +43,17 @@ pub(super) async fn tagged(request: Request, next: Next) -> Response {
 }
 
 /// Whether the caller has an answer with that tag.
-pub(super) fn is_known(headers: &HeaderMap, etag: &str) -> bool {
-    headers
-        .get_all(header::IF_NONE_MATCH)
-        .iter()
+pub(super) fn is_known(headers: &HeaderMap, etag: &HeaderValue) -> bool {
+    is_among(headers.get_all(header::IF_NONE_MATCH), etag)
+}
+
+fn is_among<'a>(known: impl IntoIterator<Item = &'a HeaderValue>, etag: &HeaderValue) -> bool {
+    known
+        .into_iter()
         .filter_map(|value| value.to_str().ok())
         .flat_map(|value| value.split(','))
         .map(|tag| tag.trim().trim_start_matches("W/"))
-        .any(|tag| tag == etag || tag == "*")
+        .any(|tag| tag == "*" || tag.as_bytes() == etag.as_bytes())
 }
 
 /// What a handler has built in memory; ten thousand masters are some 20 MiB.

@@ -1,10 +1,12 @@
 //! What handlers ask for in their arguments, and the refusal if it is not there.
 
 use std::str::FromStr;
+use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::rejection::JsonRejection;
-use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
+use axum::extract::{FromRequest, FromRequestParts, Query, RawPathParams, Request};
+use axum::http::Extensions;
 use axum::http::request::Parts;
 use serde::de::DeserializeOwned;
 
@@ -13,17 +15,20 @@ use crate::authorize::{Identity, OperatorRole};
 use crate::tls::peer::Peer;
 
 /// Anybody with a certificate.
-pub(super) struct Caller(pub(super) Peer);
+pub(super) struct Caller(pub(super) Arc<Peer>);
 
 impl<S: Send + Sync> FromRequestParts<S> for Caller {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
-        let peer = parts.extensions.get::<Peer>().cloned();
-        peer.map(Self).ok_or_else(|| {
-            Problem::new(Kind::Forbidden, "the connection has no client certificate")
-        })
+        caller(&parts.extensions).map(|peer| Self(Arc::clone(peer)))
     }
+}
+
+/// Who is on the other end of the connection.
+pub(super) fn caller(extensions: &Extensions) -> Result<&Arc<Peer>, Problem> {
+    let peer = extensions.get::<Arc<Peer>>();
+    peer.ok_or_else(|| Problem::new(Kind::Forbidden, "the connection has no client certificate"))
 }
 
 /// An admin, by name.
@@ -34,11 +39,11 @@ impl<S: Send + Sync> FromRequestParts<S> for Admin {
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
         let Caller(peer) = Caller::from_request_parts(parts, state).await?;
-        match peer.identity {
+        match &peer.identity {
             Identity::Operator {
                 role: OperatorRole::Admin,
                 name,
-            } => Ok(Self(name)),
+            } => Ok(Self(name.clone())),
             other => Err(Problem::new(
                 Kind::Forbidden,
                 format!("this needs an admin's client certificate, and yours is {other}"),
@@ -55,7 +60,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Auditor {
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
         let Caller(peer) = Caller::from_request_parts(parts, state).await?;
-        match peer.identity {
+        match &peer.identity {
             Identity::Operator {
                 role: OperatorRole::Auditor,
                 ..
@@ -75,12 +80,18 @@ impl<S: Send + Sync, T: FromStr<Err: std::fmt::Display>> FromRequestParts<S> for
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        let Path(text) = Path::<String>::from_request_parts(parts, state)
+        let parameters = RawPathParams::from_request_parts(parts, state)
             .await
             .map_err(|rejection| Problem::new(Kind::BadRequest, rejection.body_text()))?;
-        let parsed = text.parse().map(Self);
-        parsed.map_err(|error| Problem::new(Kind::BadRequest, format!("in the path: {error}")))
+        let text = parameters.iter().last().map_or("", |(_, text)| text);
+        named(text).map(Self)
     }
+}
+
+/// A variable part of a path.
+pub(super) fn named<T: FromStr<Err: std::fmt::Display>>(text: &str) -> Result<T, Problem> {
+    let parsed = text.parse();
+    parsed.map_err(|error| Problem::new(Kind::BadRequest, format!("in the path: {error}")))
 }
 
 /// The query's parameters.

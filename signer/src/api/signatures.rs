@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::extract::{Query, State};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -12,9 +13,9 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::entity::is_known;
-use super::extract::{Body, Caller, Name, Parameters};
-use super::keys;
+use super::extract::{Body, Caller, Name, Parameters, caller, named};
 use super::problem::{Kind, Problem};
+use super::{keys, route};
 use crate::clock::Timestamp;
 use crate::signing::{Answer, Lookup, Ready, Request, Service};
 
@@ -26,13 +27,7 @@ pub(super) async fn update(
     Parameters(wanted): Parameters<Wanted>,
     Body(body): Body<Presentation>,
 ) -> Result<Response, Problem> {
-    let request = Request {
-        key,
-        algorithm: wanted.algorithm()?,
-        public_key: body.public_key,
-        time: body.time,
-        proof: STANDARD.decode(body.proof).map_err(|_| not_base64())?,
-    };
+    let request = body.request(key, wanted.algorithm()?)?;
     Ok(match service.put(&peer, &request).await? {
         Answer::Pending(key) => pending(&key),
         Answer::Signed { new: true, ready } => {
@@ -42,28 +37,39 @@ pub(super) async fn update(
     })
 }
 
-/// `GET`: reads a signature that was made before, as the very file that salt-master serves.
+/// `HEAD`, and `GET` if it comes this way.
 pub(super) async fn show(
     State(service): State<Arc<Service>>,
-    Caller(peer): Caller,
-    Name(key): Name<KeyHash>,
-    Parameters(wanted): Parameters<Wanted>,
-    headers: HeaderMap,
+    request: axum::extract::Request,
 ) -> Result<Response, Problem> {
+    let (parts, _) = request.into_parts();
+    let name = route::signature(parts.uri.path()).unwrap_or_default();
+    read(&service, name, &parts).await
+}
+
+/// `GET`: reads a signature that was made before, as the very file that salt-master serves.
+pub(super) async fn read(
+    service: &Service,
+    name: &str,
+    parts: &Parts,
+) -> Result<Response, Problem> {
+    let peer = caller(&parts.extensions)?;
+    let Query(wanted) = Query::<Wanted>::try_from_uri(&parts.uri)
+        .map_err(|rejection| Problem::new(Kind::BadRequest, rejection.body_text()))?;
     let lookup = Lookup {
-        key,
+        key: named(name)?,
         algorithm: wanted.algorithm()?,
         signing_key: wanted.signing_key()?,
     };
-    let ready = service.get(&peer, &lookup).await?;
-    if is_known(&headers, ready.etag()) {
+    let ready = service.get(peer, &lookup).await?;
+    if is_known(&parts.headers, ready.etag()) {
         return Ok((StatusCode::NOT_MODIFIED, tags(&ready)).into_response());
     }
-    Ok(if wants_json(&headers) {
+    Ok(if wants_json(&parts.headers) {
         document(&ready).into_response()
     } else {
-        let kind = [(header::CONTENT_TYPE, "text/plain; charset=utf-8")];
-        (tags(&ready), kind, ready.file()).into_response()
+        let kind = (header::CONTENT_TYPE, HeaderValue::from_static(TEXT));
+        (tags(&ready), [kind], ready.file()).into_response()
     })
 }
 
@@ -88,12 +94,29 @@ impl Wanted {
 }
 
 /// The body of a `PUT`.
-#[derive(Deserialize)]
+#[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Presentation {
+pub struct Presentation {
     public_key: String,
     time: Timestamp,
     proof: String,
+}
+
+impl Presentation {
+    /// What is asked for with it.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the proof is not base64.
+    pub fn request(self, key: KeyHash, algorithm: Option<Algorithm>) -> Result<Request, Problem> {
+        Ok(Request {
+            key,
+            algorithm,
+            public_key: self.public_key,
+            time: self.time,
+            proof: STANDARD.decode(self.proof).map_err(|_| not_base64())?,
+        })
+    }
 }
 
 fn not_base64() -> Problem {
@@ -122,11 +145,14 @@ fn document(ready: &Ready) -> impl IntoResponse + use<> {
 }
 
 /// A signature never changes, but the right to read it does: a cache has to ask each time.
-fn tags(ready: &Ready) -> [(header::HeaderName, String); 3] {
+fn tags(ready: &Ready) -> [(header::HeaderName, HeaderValue); 3] {
     [
-        (header::ETAG, ready.etag().to_owned()),
-        (header::CACHE_CONTROL, "private, no-cache".to_owned()),
-        (header::VARY, "Accept".to_owned()),
+        (header::ETAG, ready.etag().clone()),
+        (
+            header::CACHE_CONTROL,
+            HeaderValue::from_static("private, no-cache"),
+        ),
+        (header::VARY, HeaderValue::from_static("Accept")),
     ]
 }
 
@@ -138,3 +164,5 @@ fn wants_json(headers: &HeaderMap) -> bool {
         .flat_map(|value| value.split(','))
         .any(|kind| kind.split(';').next().map(str::trim) == Some("application/json"))
 }
+
+const TEXT: &str = "text/plain; charset=utf-8";

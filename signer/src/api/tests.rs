@@ -21,7 +21,6 @@ use minion::verify::{Algorithm, KeyHash, PublicKey, Signature};
 use openssl::rsa::Padding;
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
-use tower::ServiceExt;
 
 use crate::authorize::testing::{Issued, MasterKey, TestCa};
 use crate::authorize::{Identity, MasterId, Permit, Proof, Purpose, Statement, Verb};
@@ -88,10 +87,9 @@ impl World {
     }
 
     async fn send(&self, request: Request<Body>) -> Reply {
-        let response = super::router(Arc::clone(&self.service))
-            .oneshot(request)
-            .await
-            .unwrap();
+        let response = super::Api::new(Arc::clone(&self.service))
+            .answer(request)
+            .await;
         let (parts, body) = response.into_parts();
         Reply {
             status: parts.status,
@@ -101,7 +99,10 @@ impl World {
     }
 
     async fn call(&self, peer: Peer, method: Method, path: &str, body: Option<Value>) -> Reply {
-        let mut request = Request::builder().method(method).uri(path).extension(peer);
+        let mut request = Request::builder()
+            .method(method)
+            .uri(path)
+            .extension(Arc::new(peer));
         let body = match body {
             Some(body) => {
                 request = request.header("content-type", "application/json");

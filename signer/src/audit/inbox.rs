@@ -2,8 +2,8 @@
 //!
 //! The log has one writer, the service that has the database open. A command that runs at the same
 //! time, or before the service's first start, leaves a file in a directory of the state directory;
-//! the service records it and removes it. Each note has an id, so that one that was recorded and not
-//! removed is not recorded twice.
+//! the service records it and removes it. Each note has an id, so that one that was recorded and
+//! not removed is not recorded twice.
 
 use std::collections::BTreeMap;
 use std::fs::{self, DirBuilder, File, OpenOptions};

@@ -136,7 +136,8 @@ impl fmt::Display for Identity {
 pub enum IdentityError {
     /// A name outside the alphabet or of a wrong length.
     #[error(
-        "a name is 1 to 253 characters of A-Z, a-z, 0-9, dot, underscore and hyphen, but not . or .."
+        "a name is 1 to 253 characters of A-Z, a-z, 0-9, dot, underscore and hyphen, but not . or \
+         .."
     )]
     Name,
     /// A role that does not exist.

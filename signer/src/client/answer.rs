@@ -96,8 +96,9 @@ impl MasterKey {
 /// The service showed a key that is not the one it named.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "the service does not show the public key that has the hash it names, so its fingerprints cannot be computed; \
-     decide nothing about it until somebody has looked at the service and its state"
+    "the service does not show the public key that has the hash it names, so its fingerprints \
+     cannot be computed; decide nothing about it until somebody has looked at the service and its \
+     state"
 )]
 pub struct WrongKey;
 

@@ -160,8 +160,9 @@ pub enum CredentialsError {
     },
     /// Others may read the private key.
     #[error(
-        "the private key {} may be read or written by everybody on this machine (mode {mode:04o}); consider it copied: \
-         have a new one issued, or, if nobody else ever was on this machine, `chmod 600` it",
+        "the private key {} may be read or written by everybody on this machine (mode {mode:04o}); \
+         consider it copied: have a new one issued, or, if nobody else ever was on this machine, \
+         `chmod 600` it",
         path.display()
     )]
     Open {

@@ -22,13 +22,14 @@ pub enum Error {
     Answer(#[source] serde_json::Error),
     /// Nobody listens there.
     #[error(
-        "nobody listens at {0}; is the service running, and is the address that of its API listener?"
+        "nobody listens at {0}; is the service running, and is the address that of its API \
+         listener?"
     )]
     ConnectionRefused(String),
     /// The connection ended before the answer did.
     #[error(
-        "{0} closed the connection before it answered; if this happens every time, the service does not accept the client \
-         certificate: its log says why"
+        "{0} closed the connection before it answered; if this happens every time, the service \
+         does not accept the client certificate: its log says why"
     )]
     ConnectionReset(String),
     /// Our certificate, key or CA cannot be used.
@@ -42,7 +43,8 @@ pub enum Error {
     Setup(#[source] reqwest::Error),
     /// No answer in time.
     #[error(
-        "{0} did not answer in time; the request may have been carried out, and repeating it is safe"
+        "{0} did not answer in time; the request may have been carried out, and repeating it is \
+         safe"
     )]
     Timeout(String),
     /// The TLS handshake failed.
@@ -173,7 +175,8 @@ impl Problem {
             (Some(title), Some(detail)) => format!("{title}: {detail}"),
             (Some(one), None) | (None, Some(one)) => one.clone(),
             (None, None) => format!(
-                "the service answered with status {} and without an explanation; is this address really its API listener?",
+                "the service answered with status {} and without an explanation; is this address \
+                 really its API listener?",
                 self.status
             ),
         };
@@ -211,7 +214,8 @@ fn advice(reason: &rustls::Error) -> &'static str {
     match reason {
         // A CA that was made anew has the name of the old one, and then only the signature tells.
         Tls::InvalidCertificate(Certificate::UnknownIssuer | Certificate::BadSignature) => {
-            "its certificate is not from the CA that was given; check --ca, and that this is the right service"
+            "its certificate is not from the CA that was given; check --ca, and that this is the \
+             right service"
         }
         Tls::InvalidCertificate(
             Certificate::NotValidForName | Certificate::NotValidForNameContext { .. },
@@ -222,7 +226,8 @@ fn advice(reason: &rustls::Error) -> &'static str {
             | Certificate::NotValidYet
             | Certificate::NotValidYetContext { .. },
         ) => {
-            "its certificate is not valid at this time; check this machine's clock, then renew the certificate"
+            "its certificate is not valid at this time; check this machine's clock, then renew the \
+             certificate"
         }
         Tls::InvalidCertificate(_) => "its certificate was not accepted",
         Tls::AlertReceived(
@@ -236,7 +241,8 @@ fn advice(reason: &rustls::Error) -> &'static str {
             | Alert::UnknownCA
             | Alert::DecryptError,
         ) => {
-            "it does not accept the client certificate; have a new one issued by the CA that the service trusts"
+            "it does not accept the client certificate; have a new one issued by the CA that the \
+             service trusts"
         }
         Tls::AlertReceived(_) => "it refused the handshake; its log says why",
         Tls::InvalidMessage(_) => "what listens there does not speak TLS",

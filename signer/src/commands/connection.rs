@@ -97,7 +97,8 @@ impl Connection {
             &arguments.private_key,
         ) else {
             anyhow::bail!(
-                "--url, --ca, --certificate and --private-key are needed, or url, ca, certificate and key in {DEFAULT}"
+                "--url, --ca, --certificate and --private-key are needed, or url, ca, certificate \
+                 and key in {DEFAULT}"
             );
         };
         let credentials = Credentials::read(ca, certificate, key)?;
@@ -126,7 +127,8 @@ impl Connection {
         let theirs = self.wait(self.client.signing_keys())?.store;
         match self.store {
             Some(ours) if ours != theirs => anyhow::bail!(
-                "the service's store is {theirs}, not {ours}: this is another installation, or its state was replaced"
+                "the service's store is {theirs}, not {ours}: this is another installation, or its \
+                 state was replaced"
             ),
             _ => Ok(theirs),
         }

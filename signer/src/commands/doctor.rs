@@ -17,9 +17,10 @@ mod signature;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Subcommand, ValueEnum};
+use clap::Subcommand;
 
 use self::finding::Level;
+use super::Output;
 use super::fetch::SettingsArguments;
 use crate::config::ConfigArgument;
 use crate::terminal;
@@ -65,15 +66,6 @@ struct MasterArguments {
     /// /root and /srv]
     #[arg(long = "search", value_name = "DIR")]
     search: Vec<PathBuf>,
-}
-
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-enum Output {
-    /// A tree for people.
-    #[default]
-    Text,
-    /// One JSON document.
-    Json,
 }
 
 /// Runs `mastersign doctor`.

@@ -5,9 +5,9 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context;
-use clap::ValueEnum;
 use serde_json::json;
 
+use super::Output;
 use crate::authorize::MasterId;
 use crate::client::SignatureDocument;
 use crate::clock::SystemClock;
@@ -49,8 +49,8 @@ pub(super) struct SettingsArguments {
     #[arg(long, value_name = "FILE")]
     certificate: Option<PathBuf>,
     /// The private key of the client certificate, PEM
-    #[arg(long, value_name = "FILE")]
-    key: Option<PathBuf>,
+    #[arg(long, alias = "key", value_name = "FILE")]
+    private_key: Option<PathBuf>,
     /// The pinned public half of the signing key: what the answer must verify under
     #[arg(long, value_name = "FILE")]
     master_sign_pub: Option<PathBuf>,
@@ -64,15 +64,6 @@ pub(super) struct SettingsArguments {
     /// /etc/mastersign/fetch.toml if it exists]
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-}
-
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-enum Output {
-    /// Sentences.
-    #[default]
-    Text,
-    /// One JSON object.
-    Json,
 }
 
 /// Runs `mastersign fetch`.
@@ -135,7 +126,7 @@ impl SettingsArguments {
             url: self.url,
             ca: self.ca,
             certificate: self.certificate,
-            key: self.key,
+            key: self.private_key,
             master_sign_pub: self.master_sign_pub,
             salt_config: self.salt_config,
             algorithm: self.algorithm,

@@ -32,6 +32,7 @@ use anyhow::Context;
 use clap::Subcommand;
 
 use self::secrets::Secrets;
+use super::Output;
 use crate::memory;
 
 /// The arguments of `mastersign hsm`.
@@ -43,7 +44,7 @@ pub struct Arguments {
     #[arg(long, hide = true, global = true)]
     inside: bool,
     /// How to print the answer; json is one document per line
-    #[arg(long, value_enum, default_value_t = Output::Text, global = true)]
+    #[arg(long, value_enum, default_value_t, global = true)]
     output: Output,
 }
 
@@ -67,15 +68,6 @@ enum Command {
     Unlatch(unlatch::Arguments),
     /// Hand a PIN over to the running service, as root on its machine
     Unlock(unlock::Arguments),
-}
-
-/// How answers are printed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-enum Output {
-    /// For people.
-    Text,
-    /// For programs.
-    Json,
 }
 
 /// Runs `mastersign hsm`.

@@ -4,9 +4,10 @@ mod export;
 
 use std::process::ExitCode;
 
-use clap::{Subcommand, ValueEnum};
+use clap::Subcommand;
 use serde_json::json;
 
+use super::Output;
 use super::connection::{self, Connection};
 use crate::terminal;
 
@@ -26,15 +27,6 @@ pub struct Arguments {
     output: Output,
     #[command(subcommand)]
     command: Command,
-}
-
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-enum Output {
-    /// Sentences.
-    #[default]
-    Text,
-    /// One JSON document.
-    Json,
 }
 
 #[derive(Debug, Subcommand)]

@@ -13,8 +13,9 @@ mod usage;
 
 use std::process::ExitCode;
 
-use clap::{Subcommand, ValueEnum};
+use clap::Subcommand;
 
+use super::Output;
 use super::connection::{self, Connection};
 use crate::authorize::Verb;
 use crate::client::Master;
@@ -42,15 +43,6 @@ pub struct Arguments {
     letters: letters::Letters,
     #[command(subcommand)]
     command: Option<Command>,
-}
-
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-enum Output {
-    /// Sentences.
-    #[default]
-    Text,
-    /// One JSON document.
-    Json,
 }
 
 #[derive(Debug, Subcommand)]

@@ -85,19 +85,6 @@ impl Force {
     }
 }
 
-#[derive(Debug, clap::Args)]
-struct Output {
-    /// For people or for programs
-    #[arg(long, value_name = "FORMAT", default_value = "text", global = true)]
-    output: Format,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-enum Format {
-    Json,
-    Text,
-}
-
 fn days(days: u16) -> Duration {
     Duration::from_secs(u64::from(days).saturating_mul(86_400))
 }

@@ -1,10 +1,10 @@
 //! `mastersign watch`, on a master: the signature file follows the master's key, Salt's
 //! configuration and the service.
 //!
-//! The process that stays does nothing but wait, look at times of files and start others: each cycle
-//! is a child that reads, becomes the owner of `pki_dir` for good, asks, verifies and writes, as
-//! `fetch` does. So a cycle can neither keep a privilege nor end the watch. A file that is there is
-//! never taken away, whatever the service says: an old signature is good for ever, and a master
+//! The process that stays does nothing but wait, look at times of files and start others: each
+//! cycle is a child that reads, becomes the owner of `pki_dir` for good, asks, verifies and writes,
+//! as `fetch` does. So a cycle can neither keep a privilege nor end the watch. A file that is there
+//! is never taken away, whatever the service says: an old signature is good for ever, and a master
 //! without its file does not start.
 
 mod cycle;
@@ -114,8 +114,8 @@ pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
 fn undo() -> anyhow::Result<ExitCode> {
     match cycle::undo()? {
         Change::Removed => terminal::say(
-            "took master.d/50-mastersign.conf away. Restart salt-master: from then on it signs nothing, and \
-             minions with verify_master_pubkey_sign are cut off from it",
+            "took master.d/50-mastersign.conf away. Restart salt-master: from then on it signs \
+             nothing, and minions with verify_master_pubkey_sign are cut off from it",
         )?,
         Change::None | Change::Written => {
             terminal::say("unchanged: there is no master.d/50-mastersign.conf")?;
@@ -213,14 +213,15 @@ impl Watch {
         if !lines.is_empty() || salt.signature_name.as_deref() != Some(name.as_str()) {
             cycle::undo()?;
             anyhow::bail!(
-                "another file of Salt's configuration overrules master.d/50-mastersign.conf, which was \
-                 taken away again. Salt would lack: {}",
+                "another file of Salt's configuration overrules master.d/50-mastersign.conf, which \
+                 was taken away again. Salt would lack: {}",
                 lines.join("; ")
             );
         }
         if change == Change::Written {
             terminal::note(
-                "wrote master.d/50-mastersign.conf: salt-master serves the signature from its next start on",
+                "wrote master.d/50-mastersign.conf: salt-master serves the signature from its next \
+                 start on",
             )?;
         }
         Ok(())

@@ -12,9 +12,11 @@ use super::ConfigError;
 
 /// One file of the configuration.
 #[derive(Debug)]
-pub(super) struct Layer {
-    pub(super) path: PathBuf,
-    pub(super) text: String,
+pub struct Layer {
+    /// Where it stands.
+    pub path: PathBuf,
+    /// What it says.
+    pub text: String,
 }
 
 /// The main file, then `conf.d/*.toml` beside it by name.

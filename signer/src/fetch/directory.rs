@@ -282,8 +282,8 @@ pub enum DirectoryError {
     },
     /// A link in the place of the signature.
     #[error(
-        "{} is a symbolic link; Salt keeps its signature in a regular file, so whoever made the link has other plans: \
-         look where it leads, then remove it",
+        "{} is a symbolic link; Salt keeps its signature in a regular file, so whoever made the \
+         link has other plans: look where it leads, then remove it",
         path.display()
     )]
     Link {
@@ -292,7 +292,8 @@ pub enum DirectoryError {
     },
     /// A name that is no name for a signature file.
     #[error(
-        "master_pubkey_signature is {0:?}; it must be a plain file name in pki_dir and must not end in .pem or .pub"
+        "master_pubkey_signature is {0:?}; it must be a plain file name in pki_dir and must not \
+         end in .pem or .pub"
     )]
     Name(String),
     /// A directory, a device, or a file that is far too large.
@@ -303,8 +304,8 @@ pub enum DirectoryError {
     },
     /// Somebody else's directory.
     #[error(
-        "{} belongs to uid {owner}, and this process runs as uid {user}; run `mastersign fetch` as root or as the \
-         directory's owner",
+        "{} belongs to uid {owner}, and this process runs as uid {user}; run `mastersign fetch` as \
+         root or as the directory's owner",
         path.display()
     )]
     Owner {
@@ -323,8 +324,8 @@ pub enum DirectoryError {
     },
     /// Others could have chosen where the path leads.
     #[error(
-        "{} may be changed by somebody else than the owner of pki_dir, so nothing is written below it; as root, \
-         `chmod go-w` it, or give pki_dir to the user that salt-master runs as",
+        "{} may be changed by somebody else than the owner of pki_dir, so nothing is written below \
+         it; as root, `chmod go-w` it, or give pki_dir to the user that salt-master runs as",
         path.display()
     )]
     Writable {

@@ -96,7 +96,10 @@ pub enum DropInError {
     #[error(transparent)]
     Directory(#[from] DirectoryError),
     /// Somebody else's file.
-    #[error("{} was not written by mastersign, so it is left alone; move it away first", path.display())]
+    #[error(
+        "{} was not written by mastersign, so it is left alone; move it away first",
+        path.display()
+    )]
     Foreign {
         /// The file.
         path: std::path::PathBuf,
@@ -129,7 +132,7 @@ mod tests {
         assert_eq!(write(&opened, &signature).unwrap(), Change::Written);
         assert_eq!(write(&opened, &signature).unwrap(), Change::None);
         let text = fs::read_to_string(directory.path().join(NAME)).unwrap();
-        let read: serde_json::Value = serde_saphyr::from_str(&text).unwrap();
+        let read = minion::yaml::to_json(&minion::yaml::load(&text).unwrap());
         assert_eq!(read["master_use_pubkey_signature"], true);
         assert_eq!(read["master_pubkey_signature"], "master_pubkey_signature");
         let other = FileName::new("east_pubkey_signature").unwrap();

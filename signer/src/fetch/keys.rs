@@ -97,7 +97,8 @@ pub fn signature_name(directory: &PkiDir, salt: &SaltMaster) -> Result<FileName,
 pub enum KeysError {
     /// `master.pem` is encrypted.
     #[error(
-        "{} is encrypted and key_pass (cluster_key_pass in a cluster) in the master's configuration {problem}",
+        "{} is encrypted and key_pass (cluster_key_pass in a cluster) in the master's \
+         configuration {problem}",
         path.display()
     )]
     Encrypted {
@@ -149,8 +150,9 @@ pub enum KeysError {
     Read(#[source] DirectoryError),
     /// The public key is not the public half of the private one.
     #[error(
-        "{name}.pub and {name}.pem in {} do not belong together: the master would show one key and sign with the other. \
-         If {name}.pem is the right one: `openssl rsa -in {name}.pem -pubout -out {name}.pub`",
+        "{name}.pub and {name}.pem in {} do not belong together: the master would show one key and \
+         sign with the other. If {name}.pem is the right one: `openssl rsa -in {name}.pem -pubout \
+         -out {name}.pub`",
         path.display()
     )]
     Strangers {
@@ -161,8 +163,8 @@ pub enum KeysError {
     },
     /// Two different keys, of which different versions of Salt show different ones.
     #[error(
-        "{} and {} are different keys; Salt 3006 and 3007 show the first, 3008 the second. Remove the one that is not \
-         meant",
+        "{} and {} are different keys; Salt 3006 and 3007 show the first, 3008 the second. Remove \
+         the one that is not meant",
         first.display(),
         second.display()
     )]

@@ -7,6 +7,7 @@
 
 use std::path::{Path, PathBuf};
 
+use minion::salt_config::Source;
 use nix::errno::Errno;
 use nix::sys::stat::stat;
 use nix::unistd::{
@@ -14,7 +15,6 @@ use nix::unistd::{
 };
 
 use super::directory::{DirectoryError, PkiDir};
-use super::salt_config::Source;
 
 /// Becomes the owner of `pki_dir` if this process is root's, and opens it.
 ///
@@ -104,8 +104,9 @@ const fn is_roots_alone(source: &Source) -> bool {
 pub enum PrivilegeError {
     /// Somebody else could tell root where to write.
     #[error(
-        "pki_dir belongs to root, and {} may be changed by somebody else, who could so choose where root writes; \
-         `chown root` and `chmod go-w` the file, or give pki_dir to the user that salt-master runs as",
+        "pki_dir belongs to root, and {} may be changed by somebody else, who could so choose \
+         where root writes; `chown root` and `chmod go-w` the file, or give pki_dir to the user \
+         that salt-master runs as",
         path.display()
     )]
     Configuration {
@@ -117,7 +118,8 @@ pub enum PrivilegeError {
     Directory(#[source] DirectoryError),
     /// There is no such directory.
     #[error(
-        "failed to inspect pki_dir {}; start salt-master once so that it makes its keys, or check --salt-config",
+        "failed to inspect pki_dir {}; start salt-master once so that it makes its keys, or check \
+         --salt-config",
         path.display()
     )]
     Inspect {

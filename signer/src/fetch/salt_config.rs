@@ -1,20 +1,15 @@
 //! The salt-master's own configuration, read as salt-master reads it.
 //!
 //! The signature has to lie where the master looks for it, so there is no second place to say where
-//! that is. In a cluster the masters show the cluster's key, so that is the one that is signed. What
-//! Salt would resolve by running something (`sdb://`), and key drivers that keep no files, are
-//! refused by name: a guess here ends as minions that no longer
-//! sign in.
+//! that is. In a cluster the masters show the cluster's key, so that is the one that is signed.
+//! What Salt would resolve by running something (`sdb://`), and key drivers that keep no files, are
+//! refused by name: a guess here ends as minions that no longer sign in.
 
-mod load;
-mod pattern;
+use std::path::{Path, PathBuf};
 
-use std::path::{Component, Path, PathBuf};
-
+use minion::salt_config::{self, Daemon, FileError, Loaded, Source, Table, below, normal};
 use secrecy::SecretString;
-use serde_json::{Map, Value};
-
-pub use load::{LoadError, Source};
+use serde_json::Value;
 
 /// The options of a salt-master that decide where its keys and its signature are.
 #[derive(Debug)]
@@ -51,14 +46,21 @@ impl SaltMaster {
     /// Names the file that cannot be read, or the option that cannot be followed and what to do
     /// about it.
     pub fn load(directory: &Path) -> Result<Self, SaltConfigError> {
-        let (options, sources) = load::load(directory).map_err(SaltConfigError::Load)?;
-        Self::from_options(&options, sources)
+        if !directory.is_dir() {
+            return Err(SaltConfigError::NoDirectory(directory.to_owned()));
+        }
+        let loaded = salt_config::load(Daemon::Master, &directory.join("master"))?;
+        Self::read(loaded)
     }
 
-    fn from_options(
-        options: &Map<String, Value>,
-        sources: Vec<Source>,
-    ) -> Result<Self, SaltConfigError> {
+    /// Makes something of options that were read.
+    ///
+    /// # Errors
+    ///
+    /// As [`load`](Self::load), files apart.
+    pub fn read(loaded: Loaded) -> Result<Self, SaltConfigError> {
+        let Loaded { options, sources } = loaded;
+        let options = &options;
         if let Some(driver) = text(options, "keys.cache_driver")?
             && driver != "localfs_key"
         {
@@ -72,8 +74,9 @@ impl SaltMaster {
             return Err(SaltConfigError::RelativeRoot);
         }
         let pki_dir = below(&root_dir, Path::new(&pki_dir));
-        // Salt 3007.17 and 3008.5, `salt/config/__init__.py`: cluster_pki_dir defaults to pki_dir and
-        // is not put below root_dir. The signature stays in pki_dir (`salt/crypt.py`, `MasterKeys`).
+        // Salt 3007.17 and 3008.5, `salt/config/__init__.py`: cluster_pki_dir defaults to pki_dir
+        // and is not put below root_dir. The signature stays in pki_dir (`salt/crypt.py`,
+        // `MasterKeys`).
         let in_cluster = truthy(options.get("cluster_id"));
         let shared = text(options, "cluster_pki_dir")?.filter(|path| !path.is_empty());
         let (key_dir, key_name, key_pass) = match (in_cluster, shared) {
@@ -129,27 +132,35 @@ impl SaltMaster {
 pub enum SaltConfigError {
     /// Keys in a database.
     #[error(
-        "keys.cache_driver is {0:?}: Salt 3008 keeps its keys and the signature in that cache, not in files, and only \
-         localfs_key, the default, is supported. Nothing was changed"
+        "keys.cache_driver is {0:?}: Salt 3008 keeps its keys and the signature in that cache, not \
+         in files, and only localfs_key, the default, is supported. Nothing was changed"
     )]
     KeysElsewhere(String),
     /// The files cannot be read.
     #[error("failed to read the configuration of the salt-master")]
-    Load(#[source] LoadError),
+    Load(#[from] FileError),
+    /// The directory does not exist.
+    #[error(
+        "there is no directory {}; --salt-config says where Salt's `master` file is",
+        .0.display()
+    )]
+    NoDirectory(PathBuf),
     /// `cluster_pki_dir` depends on where salt-master is started.
     #[error(
-        "cluster_pki_dir is relative, so it depends on where salt-master is started; write an absolute path"
+        "cluster_pki_dir is relative, so it depends on where salt-master is started; write an \
+         absolute path"
     )]
     RelativeCluster,
     /// `root_dir` depends on where salt-master is started.
     #[error(
-        "root_dir is relative, so it depends on where salt-master is started; write an absolute path"
+        "root_dir is relative, so it depends on where salt-master is started; write an absolute \
+         path"
     )]
     RelativeRoot,
     /// A value that Salt would fetch by running a module.
     #[error(
-        "{option} is an sdb:// address, which only Salt itself can resolve; write the value into a file in master.d \
-         that only the user of salt-master can read, or decrypt the key"
+        "{option} is an sdb:// address, which only Salt itself can resolve; write the value into a \
+         file in master.d that only the user of salt-master can read, or decrypt the key"
     )]
     Sdb {
         /// The option.
@@ -163,10 +174,7 @@ pub enum SaltConfigError {
     },
 }
 
-fn text(
-    options: &Map<String, Value>,
-    option: &'static str,
-) -> Result<Option<String>, SaltConfigError> {
+fn text(options: &Table, option: &'static str) -> Result<Option<String>, SaltConfigError> {
     match options.get(option) {
         None | Some(Value::Null) => Ok(None),
         Some(Value::String(value)) if value.starts_with("sdb://") => {
@@ -181,18 +189,15 @@ fn text(
     }
 }
 
-/// `id`, to which Salt adds `append_domain` unless it ends with it or with a dot.
-fn id(options: &Map<String, Value>) -> Result<Option<String>, SaltConfigError> {
+/// `id`, to which Salt adds `append_domain`.
+fn id(options: &Table) -> Result<Option<String>, SaltConfigError> {
     let Some(id) = text(options, "id")?.filter(|id| !id.is_empty()) else {
         return Ok(None);
     };
-    let Some(domain) = text(options, "append_domain")? else {
-        return Ok(Some(id));
-    };
-    if id.ends_with(&domain) || id.ends_with('.') {
-        return Ok(Some(id));
-    }
-    Ok(Some(format!("{id}.{domain}")))
+    Ok(Some(match text(options, "append_domain")? {
+        Some(domain) => salt_config::with_domain(id, &domain),
+        None => id,
+    }))
 }
 
 /// What Python takes for true.
@@ -205,34 +210,6 @@ fn truthy(value: Option<&Value>) -> bool {
         Some(Value::Array(value)) => !value.is_empty(),
         Some(Value::Object(value)) => !value.is_empty(),
     }
-}
-
-/// Salt's `prepend_root_dir`: a path that is not inside `root_dir` is put below it, absolute ones
-/// as well.
-fn below(root_dir: &Path, path: &Path) -> PathBuf {
-    if path.starts_with(root_dir) && path != root_dir {
-        return normal(path);
-    }
-    let relative: PathBuf = path
-        .components()
-        .filter(|part| !matches!(part, Component::RootDir))
-        .collect();
-    normal(&root_dir.join(relative))
-}
-
-/// Python's `normpath`: `.` and `..` are resolved in the text, as Salt does.
-fn normal(path: &Path) -> PathBuf {
-    let mut clean = PathBuf::new();
-    for part in path.components() {
-        match part {
-            Component::CurDir => {}
-            Component::ParentDir => {
-                clean.pop();
-            }
-            Component::Prefix(_) | Component::RootDir | Component::Normal(_) => clean.push(part),
-        }
-    }
-    clean
 }
 
 #[cfg(test)]

@@ -161,8 +161,8 @@ pub enum SettingsError {
     Algorithm(#[source] minion::verify::UnknownAlgorithm),
     /// Values that are neither in the file nor on the command line.
     #[error(
-        "missing: {0}; give them as options of the same name (`--master-sign-pub` and so on) or in \
-         /etc/mastersign/fetch.toml"
+        "missing: {0}; give them as options of the same name (`--master-sign-pub` and so on; `key` \
+         is `--private-key`) or in /etc/mastersign/fetch.toml"
     )]
     Missing(String),
     /// Not the TOML that is expected.

@@ -3,9 +3,11 @@
 use std::fs;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use minion::verify::{Algorithm, KeyHash};
 use openssl::hash::MessageDigest;
 use openssl::pkey::{PKey, Private};
 use openssl::rsa::Rsa;
@@ -13,6 +15,7 @@ use openssl::sign::Signer;
 use serde_json::json;
 
 use super::*;
+use crate::authorize::{Proof, Purpose};
 use crate::client::testing::{Server, TestPki, reply};
 use crate::clock::SystemClock;
 

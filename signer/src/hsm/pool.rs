@@ -147,14 +147,15 @@ impl Pool {
         self.0.shared.status()
     }
 
-    /// Hands over a PIN for one HSM, by name if there are several, and waits for what becomes of it.
+    /// Hands over a PIN for one HSM, by name if there are several, and waits for what becomes of
+    /// it.
     ///
     /// Dropping the future gives up the wait; a login that has begun is carried out.
     ///
     /// # Errors
     ///
-    /// Fails if the PIN was not used. A PIN that the token refuses is no error here: the status says
-    /// so.
+    /// Fails if the PIN was not used. A PIN that the token refuses is no error here: the status
+    /// says so.
     pub async fn unlock(
         &self,
         hsm: Option<&str>,

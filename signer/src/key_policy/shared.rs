@@ -2,8 +2,8 @@
 //!
 //! That happens to keys that were made by the same image right after its first start. The product
 //! of all known moduli, reduced by the new one as it grows, tells with one greatest common divisor;
-//! a product tree would do so for all pairs at once, but keys come one by one, and each was compared
-//! with those before it.
+//! a product tree would do so for all pairs at once, but keys come one by one, and each was
+//! compared with those before it.
 #![expect(
     clippy::arithmetic_side_effects,
     reason = "numbers of any size do not overflow, nothing is divided by zero, and what is \

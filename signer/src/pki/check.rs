@@ -170,7 +170,8 @@ impl Report {
                 "it is for clients and servers alike; a certificate of ours has one purpose",
             ),
             (false, false) => self.problem(
-                "it is neither for clients (clientAuth) nor for servers (serverAuth), so nobody accepts it",
+                "it is neither for clients (clientAuth) nor for servers (serverAuth), so nobody \
+                 accepts it",
             ),
             (true, false) | (false, true) => {}
         }
@@ -194,20 +195,28 @@ impl Report {
             (Some(uri), 1) => {
                 let admin = matches!(
                     uri.parse(),
-                    Ok(Identity::Operator { role: OperatorRole::Admin, .. })
+                    Ok(Identity::Operator {
+                        role: OperatorRole::Admin,
+                        ..
+                    })
                 );
                 if admin && leaf.key != P256 {
-                    self.problem("an admin signs decisions with this key, and they must be ECDSA P-256");
+                    self.problem(
+                        "an admin signs decisions with this key, and they must be ECDSA P-256",
+                    );
                 }
             }
             (None, 0) => self.problem(
-                "it has no URI among its alternative names, so it names nobody; the common name is never read",
+                "it has no URI among its alternative names, so it names nobody; the common name is \
+                 never read",
             ),
             (None, 1) => self.problem(
-                "its URI is no identity: mastersign:master:<id> or mastersign:{admin,auditor,metrics}:<name>",
+                "its URI is no identity: mastersign:master:<id> or \
+                 mastersign:{admin,auditor,metrics}:<name>",
             ),
             (Some(_) | None, _) => self.problem(
-                "it has more than one URI among its alternative names, so it does not say who its holder is",
+                "it has more than one URI among its alternative names, so it does not say who its \
+                 holder is",
             ),
         }
     }

@@ -31,7 +31,8 @@ impl Request {
         let curve = key.ec_key().ok().and_then(|key| key.group().curve_name());
         if curve != Some(Nid::X9_62_PRIME256V1) {
             return Err(Error::Request(
-                "its key is not ECDSA P-256; `openssl ecparam -name prime256v1 -genkey -noout` makes one",
+                "its key is not ECDSA P-256; `openssl ecparam -name prime256v1 -genkey -noout` \
+                 makes one",
             ));
         }
         if !request.verify(&key).unwrap_or(false) {

@@ -5,6 +5,7 @@
 //! ends. A framework's listener hides the moment between `accept` and the first request, and that
 //! is where a slow client sits.
 
+use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -13,7 +14,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::Request;
-use axum::http::Extensions;
+use axum::response::Response;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -27,6 +28,8 @@ use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
 
 use super::origin::{Crowded, Origins, Seat};
+use super::request::Around;
+use crate::api::Api;
 use crate::clock::{Clock, SystemClock};
 use crate::config::Limits;
 use crate::telemetry::Chain;
@@ -41,9 +44,30 @@ pub(super) struct Listener {
     /// Plain HTTP without it.
     pub(super) tls: Option<Arc<Live>>,
     /// What answers.
-    pub(super) router: Router,
+    pub(super) front: Front,
     /// How many connections, and how long they may take.
     pub(super) limits: Limits,
+}
+
+/// What answers the requests of a listener.
+#[derive(Clone, Debug)]
+pub(super) enum Front {
+    /// The API, with limits and records around each answer.
+    Api(Arc<Around>, Arc<Api>),
+    /// A router as it is.
+    Plain(Router),
+}
+
+impl Front {
+    async fn answer(self, request: Request) -> Result<Response, Infallible> {
+        match self {
+            Self::Api(around, api) => {
+                let inner = async |request| api.answer(request).await;
+                Ok(around.answer(request, inner).await)
+            }
+            Self::Plain(router) => router.oneshot(request).await,
+        }
+    }
 }
 
 /// How a listener ends: first in good order, then at once.
@@ -61,7 +85,7 @@ impl Listener {
         let Self {
             socket,
             tls,
-            router,
+            front,
             limits,
         } = self;
         let places = Arc::new(Semaphore::new(limits.connections));
@@ -74,7 +98,7 @@ impl Listener {
         while let Some(Some((stream, remote, place))) = accepted().await {
             let connection = Connection {
                 remote,
-                router: router.clone(),
+                front: front.clone(),
                 limits,
                 stop: stop.clone(),
             };
@@ -139,7 +163,7 @@ fn count(reason: &'static str) {
 /// One connection.
 struct Connection {
     remote: SocketAddr,
-    router: Router,
+    front: Front,
     limits: Limits,
     stop: Stop,
 }
@@ -163,7 +187,7 @@ impl Connection {
         // Answers are one segment; waiting for another one to fill a packet only delays them.
         stream.set_nodelay(true).map_err(Refused::Socket)?;
         let Some(live) = tls else {
-            self.http(stream, Extensions::new(), None).await;
+            self.http(stream, None).await;
             return Ok(());
         };
         let (config, generation) = live.handshake();
@@ -175,29 +199,27 @@ impl Connection {
         let chain = stream.get_ref().1.peer_certificates().unwrap_or_default();
         let peer = Peer::from_certificate(chain.first().ok_or(Refused::Nameless)?)?;
         let admission = Admission::new(live, chain, generation).ok_or(Refused::Nameless)?;
-        let mut extensions = Extensions::new();
-        extensions.insert(peer);
-        self.http(stream, extensions, Some(Arc::new(admission)))
+        self.http(stream, Some((Arc::new(peer), Arc::new(admission))))
             .await;
         Ok(())
     }
 
     /// Speaks HTTP/1.1; an error of the protocol ends the connection and is nobody's news.
-    async fn http<S>(self, stream: S, extensions: Extensions, admission: Option<Arc<Admission>>)
+    async fn http<S>(self, stream: S, client: Option<(Arc<Peer>, Arc<Admission>)>)
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let router = self.router;
+        let front = self.front;
         let service = service_fn(move |request: hyper::Request<Incoming>| {
             let mut request: Request = request.map(Body::new);
-            request.extensions_mut().extend(extensions.clone());
-            let verdict = admission
-                .as_ref()
-                .map(|client| client.check(SystemClock.now()));
-            if let Some(Err(lapsed)) = verdict {
-                request.extensions_mut().insert(lapsed);
+            if let Some((peer, admission)) = &client {
+                request.extensions_mut().insert(Arc::clone(peer));
+                if let Err(lapsed) = admission.check(SystemClock.now()) {
+                    request.extensions_mut().insert(lapsed);
+                }
             }
-            router.clone().oneshot(request)
+            let front = front.clone();
+            async move { front.answer(request).await }
         });
         let builder = builder(self.limits.header_timeout);
         let mut connection =

@@ -9,67 +9,112 @@
 //! The body is read here and not by the handlers, since none of them can start before it is there:
 //! this way a slow sender (408) and a slow service (503) are told apart.
 
+mod record;
+
 use std::any::Any;
 use std::future::poll_fn;
+use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use axum::Router;
-use axum::body::{Body, HttpBody, to_bytes};
-use axum::extract::{MatchedPath, Request, State};
-use axum::http::{HeaderValue, Method, StatusCode, header};
-use axum::middleware::{Next, from_fn, from_fn_with_state};
+use axum::body::{Body, Bytes, HttpBody, to_bytes};
+use axum::extract::Request;
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use tower_http::catch_panic::CatchPanicLayer;
-use tracing::Instrument;
+use futures_util::FutureExt;
 use uuid::Uuid;
 
+use self::record::{Asked, Tally};
 use super::admission::Admission;
 use crate::api::problem::{Kind, Problem};
-use crate::telemetry::{Chain, Escaped};
+use crate::telemetry::{self, Chain, Escaped};
 use crate::tls::peer::Peer;
 
-/// The id of a request, in its extensions; made here, whatever the caller sent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct RequestId(pub Uuid);
-
-/// Wraps what is the same for every route around the router.
-pub(super) fn layered(router: Router, timeout: Duration, admission: Admission) -> Router {
-    router
-        .layer(from_fn_with_state((timeout, admission), bounded))
-        .layer(CatchPanicLayer::custom(panicked))
-        .layer(from_fn(observed))
+/// What all requests share.
+#[derive(Debug)]
+pub(super) struct Around {
+    timeout: Duration,
+    admission: Admission,
+    tally: Tally,
 }
 
-async fn bounded(
-    State((timeout, admission)): State<(Duration, Admission)>,
-    request: Request,
-    next: Next,
-) -> Response {
-    let (parts, body) = request.into_parts();
-    if usize::try_from(body.size_hint().lower()).map_or(true, |length| length > MAX_BODY) {
-        return too_large().into_response();
+impl Around {
+    pub(super) fn new(timeout: Duration, admission: Admission) -> Self {
+        Self {
+            timeout,
+            admission,
+            tally: Tally::default(),
+        }
     }
-    let body = match tokio::time::timeout(timeout, whole(body)).await {
-        Ok(Ok(body)) => body,
-        Ok(Err(problem)) => return problem.into_response(),
-        Err(_) => return Problem::new(Kind::RequestTimeout, SLOW_BODY).into_response(),
-    };
-    // Held until the answer is there.
-    let _place = match admission.admit(parts.extensions.get::<Peer>()) {
-        Ok(place) => place,
-        Err(problem) => return problem.into_response(),
-    };
-    let request = Request::from_parts(parts, Body::from(body));
-    match tokio::time::timeout(timeout, next.run(request)).await {
-        Ok(response) => response,
-        Err(_) => Problem::new(Kind::Timeout, SLOW_ANSWER).into_response(),
+
+    /// The answer of `inner`, with all that is around it. No layers of a router, because each of
+    /// these costs a request two boxes.
+    pub(super) async fn answer<F>(
+        &self,
+        request: Request,
+        inner: impl FnOnce(Request) -> F,
+    ) -> Response
+    where
+        F: Future<Output = Response>,
+    {
+        let id = Uuid::new_v4();
+        let asked = Arc::new(Asked::of(&request, id));
+        let begin = Instant::now();
+        let context = Arc::clone(&asked) as Arc<dyn telemetry::Context>;
+        telemetry::within(context, async {
+            let answer = AssertUnwindSafe(self.bounded(request, inner)).catch_unwind();
+            let response = answer.await.unwrap_or_else(|payload| panicked(&*payload));
+            let mut response = rendered(response, id).await;
+            let mut text = Uuid::encode_buffer();
+            let text = id.hyphenated().encode_lower(&mut text);
+            if let Ok(value) = HeaderValue::from_str(text) {
+                response.headers_mut().insert("x-request-id", value);
+            }
+            let status = response.status();
+            self.tally.record(&asked, status, begin.elapsed());
+            response
+        })
+        .await
+    }
+
+    async fn bounded<F>(&self, request: Request, inner: impl FnOnce(Request) -> F) -> Response
+    where
+        F: Future<Output = Response>,
+    {
+        let (parts, body) = request.into_parts();
+        if usize::try_from(body.size_hint().lower()).map_or(true, |length| length > MAX_BODY) {
+            return too_large().into_response();
+        }
+        let body = match self.received(body).await {
+            Ok(body) => body,
+            Err(problem) => return problem.into_response(),
+        };
+        // Held until the answer is there.
+        let peer = parts.extensions.get::<Arc<Peer>>().map(AsRef::as_ref);
+        let _place = match self.admission.admit(peer) {
+            Ok(place) => place,
+            Err(problem) => return problem.into_response(),
+        };
+        let request = Request::from_parts(parts, body);
+        match tokio::time::timeout(self.timeout, inner(request)).await {
+            Ok(response) => response,
+            Err(_) => Problem::new(Kind::Timeout, SLOW_ANSWER).into_response(),
+        }
+    }
+
+    async fn received(&self, body: Body) -> Result<Body, Problem> {
+        if body.is_end_stream() {
+            return Ok(body);
+        }
+        let whole = tokio::time::timeout(self.timeout, whole(body)).await;
+        whole.map_err(|_| Problem::new(Kind::RequestTimeout, SLOW_BODY))?
     }
 }
 
 /// Reads the body as a whole; axum's own reader tells a body that is too long only by an error's
 /// text.
-async fn whole(mut body: Body) -> Result<Vec<u8>, Problem> {
+async fn whole(mut body: Body) -> Result<Body, Problem> {
     let mut whole = Vec::new();
     while let Some(frame) = poll_fn(|context| Pin::new(&mut body).poll_frame(context)).await {
         let frame = frame.map_err(|error| {
@@ -83,7 +128,7 @@ async fn whole(mut body: Body) -> Result<Vec<u8>, Problem> {
         }
         whole.extend_from_slice(&data);
     }
-    Ok(whole)
+    Ok(Body::from(Bytes::from(whole)))
 }
 
 fn too_large() -> Problem {
@@ -93,11 +138,7 @@ fn too_large() -> Problem {
     )
 }
 
-#[expect(
-    clippy::needless_pass_by_value,
-    reason = "the layer hands the payload over"
-)]
-fn panicked(payload: Box<dyn Any + Send + 'static>) -> Response {
+fn panicked(payload: &(dyn Any + Send)) -> Response {
     let message = match payload.downcast_ref::<String>() {
         Some(message) => message.as_str(),
         None => payload.downcast_ref::<&str>().copied().unwrap_or_default(),
@@ -108,68 +149,6 @@ fn panicked(payload: Box<dyn Any + Send + 'static>) -> Response {
         "the service failed; its log has the reason under this request_id",
     )
     .into_response()
-}
-
-async fn observed(mut request: Request, next: Next) -> Response {
-    let id = Uuid::new_v4();
-    request.extensions_mut().insert(RequestId(id));
-    let method = known(request.method());
-    let route = match request.extensions().get::<MatchedPath>() {
-        Some(path) => path.as_str().to_owned(),
-        None => "unknown".to_owned(),
-    };
-    let span = span(id, method, &request);
-    let begin = Instant::now();
-    async {
-        let mut response = rendered(next.run(request).await, id).await;
-        if let Ok(value) = HeaderValue::try_from(id.to_string()) {
-            response.headers_mut().insert("x-request-id", value);
-        }
-        let status = response.status().as_u16();
-        let elapsed = begin.elapsed();
-        tracing::info!(status, elapsed_us = elapsed.as_micros(), "answered");
-        let labels = [("route", route.clone()), ("method", method.to_owned())];
-        metrics::histogram!("mastersign_http_request_seconds", &labels).record(elapsed);
-        metrics::counter!(
-            "mastersign_http_requests_total",
-            "route" => route, "method" => method, "status" => status.to_string()
-        )
-        .increment(1);
-        response
-    }
-    .instrument(span)
-    .await
-}
-
-fn span(id: Uuid, method: &'static str, request: &Request) -> tracing::Span {
-    let path = Escaped(request.uri().path());
-    match request.extensions().get::<Peer>() {
-        Some(peer) => tracing::info_span!(
-            "request",
-            request_id = %id,
-            method,
-            %path,
-            identity = %peer.identity,
-            client_key = %hex::encode(peer.client_key),
-            certificate = %hex::encode(peer.certificate),
-            serial = %peer.serial,
-        ),
-        None => tracing::info_span!("request", request_id = %id, method, %path),
-    }
-}
-
-/// A method is the caller's free text; a metric with one series for each would grow without end.
-fn known(method: &Method) -> &'static str {
-    match *method {
-        Method::DELETE => "DELETE",
-        Method::GET => "GET",
-        Method::HEAD => "HEAD",
-        Method::OPTIONS => "OPTIONS",
-        Method::PATCH => "PATCH",
-        Method::POST => "POST",
-        Method::PUT => "PUT",
-        _ => "other",
-    }
 }
 
 /// Puts the id into a problem, and makes one of a refusal that a library wrote.

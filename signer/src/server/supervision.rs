@@ -1,7 +1,7 @@
 //! What systemd is told: that the service serves, that it still does, and that it stops.
 //!
-//! The watchdog is fed from the executor and only while every HSM that calls itself ready has made a
-//! trial signature lately. That passes through the supervisor, the socket, the worker process and
+//! The watchdog is fed from the executor and only while every HSM that calls itself ready has made
+//! a trial signature lately. That passes through the supervisor, the socket, the worker process and
 //! the token, so none of them can stand still unnoticed. An HSM that is down on its own account is
 //! no reason to restart: what is stored is served without it.
 

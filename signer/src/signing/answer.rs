@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use axum::body::Bytes;
+use axum::http::HeaderValue;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use minion::verify::PublicKey;
@@ -32,7 +33,7 @@ pub struct Ready {
     is_new: bool,
     file: Bytes,
     document: Bytes,
-    etag: String,
+    etag: HeaderValue,
 }
 
 impl Ready {
@@ -62,7 +63,7 @@ impl Ready {
             is_new: false,
             file: stored.signature.to_file().into(),
             document: document.to_string().into(),
-            etag: format!("\"{}\"", hex::encode(Sha256::digest(raw))),
+            etag: quoted(&hex::encode(Sha256::digest(raw))),
             stored,
         }
     }
@@ -87,11 +88,17 @@ impl Ready {
 
     /// The strong entity tag of the signature, with its quotes.
     #[must_use]
-    pub fn etag(&self) -> &str {
+    pub const fn etag(&self) -> &HeaderValue {
         &self.etag
     }
 
     pub(super) const fn is_new(&self) -> bool {
         self.is_new
     }
+}
+
+fn quoted(digits: &str) -> HeaderValue {
+    // Digits and quotes are always a header's value.
+    HeaderValue::try_from(format!("\"{digits}\""))
+        .unwrap_or_else(|_| HeaderValue::from_static("\"\""))
 }

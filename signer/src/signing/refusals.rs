@@ -1,8 +1,8 @@
 //! How often refused proofs are recorded.
 //!
 //! Whoever has a master's certificate can send as many wrong proofs as it likes, and each record is
-//! a transaction on the disk for ever. One record for each master and ten minutes says the same, and
-//! the next one says how many were left out.
+//! a transaction on the disk for ever. One record for each master and ten minutes says the same,
+//! and the next one says how many were left out.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};

@@ -88,8 +88,8 @@ impl Live {
         let loaded = ServerTls::load(&self.files, now);
         let problem = match &loaded {
             Ok(_) if digest(&self.files.operators_ca) != self.operators => Some(
-                "tls.operators_ca was exchanged: connections go by the new one, statements still by \
-                 the old one until the service is started again"
+                "tls.operators_ca was exchanged: connections go by the new one, statements still \
+                 by the old one until the service is started again"
                     .to_owned(),
             ),
             Ok(_) => None,

@@ -90,7 +90,10 @@ pub enum PemError {
     #[error("{} holds no certificate in PEM form", .0.display())]
     NoCertificate(PathBuf),
     /// A file without a revocation list.
-    #[error("{} holds no certificate revocation list in PEM; `mastersign pki crl` makes one", .0.display())]
+    #[error(
+        "{} holds no certificate revocation list in PEM; `mastersign pki crl` makes one",
+        .0.display()
+    )]
     NoRevocations(PathBuf),
     /// A file without a private key.
     #[error("{} holds no private key in PEM form; an encrypted one cannot be used", .0.display())]

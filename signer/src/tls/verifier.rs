@@ -46,7 +46,8 @@ impl ClientVerifier {
     }
 
     /// A verifier for the two authorities, each given by its certificates and its revocation lists.
-    /// An authority that has a list is asked about every certificate; what no list covers is refused.
+    /// An authority that has a list is asked about every certificate; what no list covers is
+    /// refused.
     ///
     /// # Errors
     ///

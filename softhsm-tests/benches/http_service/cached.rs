@@ -165,7 +165,7 @@ impl Load {
     }
 }
 
-const CONNECTIONS: usize = 8;
+const CONNECTIONS: usize = 32;
 const TURNS: usize = 41;
 const TURN: Duration = Duration::from_millis(200);
 const LEAST_RATIO: f64 = 0.85;

@@ -37,7 +37,7 @@ pub(crate) async fn measure(verdicts: &mut Verdicts) -> Result<()> {
     let mut turns = Vec::new();
     let mut before = in_memory(&server, &master.tls, cores)?;
     for _ in 0..TURNS {
-        let service = connections(&site, &master.tls, &request, 2 * cores).await?;
+        let service = connections(&site, &master.tls, &request, AT_ONCE * cores).await?;
         let after = in_memory(&server, &master.tls, cores)?;
         turns.push((f64::midpoint(before, after), service));
         before = after;
@@ -145,6 +145,8 @@ fn handshake(server: &Arc<ServerConfig>, client: &Arc<ClientConfig>) -> Result<(
     Ok(())
 }
 
+/// Connections for each core, so that none waits for a packet.
+const AT_ONCE: usize = 8;
 const TURNS: usize = 31;
 const TURN: Duration = Duration::from_millis(250);
 const LEAST_RATIO: f64 = 0.75;

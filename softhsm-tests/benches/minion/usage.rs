@@ -11,10 +11,12 @@ pub(crate) fn thread_cpu() -> Result<Duration> {
     Ok(nix::time::clock_gettime(nix::time::ClockId::CLOCK_THREAD_CPUTIME_ID)?.into())
 }
 
-/// CPU time of a program and all that it has started and that still runs, to the nanosecond.
+/// CPU time of a program and all that it has started: to the nanosecond of what still runs, to the
+/// clock tick of what has ended.
 pub(crate) fn cpu(process: &Process) -> Result<Duration> {
     let mut nanoseconds = 0_u64;
     for id in process.ids()? {
+        nanoseconds = nanoseconds.saturating_add(ended(id)?);
         let Ok(tasks) = fs::read_dir(format!("/proc/{id}/task")) else {
             continue;
         };
@@ -32,6 +34,28 @@ pub(crate) fn cpu(process: &Process) -> Result<Duration> {
     }
     Ok(Duration::from_nanos(nanoseconds))
 }
+
+/// CPU nanoseconds of a process's children that have ended and that it has waited for.
+fn ended(id: i32) -> Result<u64> {
+    let Ok(text) = fs::read_to_string(format!("/proc/{id}/stat")) else {
+        return Ok(0);
+    };
+    // proc(5): the name in parentheses may hold blanks; `cutime` and `cstime` are the fields 16
+    // and 17, and 3 is the first after the name.
+    let (_, rest) = text.rsplit_once(')').context("no name in stat")?;
+    let mut fields = rest.split_whitespace().skip(13);
+    let mut ticks = || {
+        fields
+            .next()
+            .context("stat is short")?
+            .parse::<u64>()
+            .context("no ticks")
+    };
+    Ok((ticks()? + ticks()?) * NANOSECONDS_PER_TICK)
+}
+
+/// Linux shows user space 100 ticks a second (`USER_HZ`).
+const NANOSECONDS_PER_TICK: u64 = 10_000_000;
 
 /// Resident memory of a program and all that it has started, in KiB, and of how many processes.
 pub(crate) fn resident(process: &Process) -> Result<(f64, usize)> {

@@ -79,10 +79,7 @@ impl Signatory {
         );
         let admin = self.site.pki().admin(&format!("admin-of-{id}"))?;
         let key = PublicKey::parse(master.public_key()?.as_bytes())?;
-        run(mastersign()?
-            .args(["masters", "accept", id, "--key", &key.hash().to_string()])
-            .args(["--url", &self.service.url()])
-            .args(admin.operator_options()))?;
+        self.service.accept(&admin, id, &key)?;
         run(&fetch)?;
         Ok(())
     }
@@ -97,11 +94,7 @@ impl Signatory {
         command
             .args(["fetch", "--url", &self.service.url()])
             .args(["--algorithm", algorithm.name()])
-            .args(self.site.pki().master_papers(id).options())
-            .arg("--master-sign-pub")
-            .arg(self.site.token().public_key_file())
-            .arg("--salt-config")
-            .arg(master.config_dir());
+            .args(self.site.on_master(id, master));
         Ok(command)
     }
 }

@@ -25,7 +25,7 @@ async fn an_auditor_reads_exports_and_checks_the_log_of_a_running_service() {
             .args(words)
             .arg("--url")
             .arg(service.url());
-        command.args(papers.operator_options());
+        command.args(papers.options());
         command
     };
     let shown = run(&audit(&["tail"])).unwrap();
@@ -71,7 +71,7 @@ async fn an_auditor_reads_exports_and_checks_the_log_of_a_running_service() {
     // Nobody else reads it.
     let mut command = mastersign().unwrap();
     command.args(["audit", "tail", "--url"]).arg(service.url());
-    command.args(site.pki().admin("olga").unwrap().operator_options());
+    command.args(site.pki().admin("olga").unwrap().options());
     let (status, _, error) = attempt(&command).unwrap();
     assert_eq!(status.code(), Some(1));
     assert!(error.contains("auditor"), "{error}");

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use minion::verify::{Algorithm, Signature};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
-use signer::authorize::Verb;
 use signer::client::{Client, Put};
 use softhsm_tests::people::{Master, Operator, Proven};
 use softhsm_tests::rounds;
@@ -23,13 +22,7 @@ async fn a_thousand_concurrent_first_requests_make_exactly_one_signature() {
         let papers = site.pki().master(&format!("alpha-{round}")).unwrap();
         let master = Arc::new(Master::new(&papers).unwrap());
         let client = master.connect(&service).unwrap();
-        let first = master.put(&client, Algorithm::Sha1).await.unwrap();
-        assert!(matches!(first, Put::Pending(_)), "{first:?}");
-        let (id, key) = (master.id().unwrap(), master.public_key().hash());
-        operator
-            .decide(&desk, Verb::Accept, id, Some(key))
-            .await
-            .unwrap();
+        operator.admit(&desk, &master, &client).await.unwrap();
 
         let signatures = ask_a_thousand_times(&master, &client).await;
         assert_eq!(signatures.len(), REQUESTS);

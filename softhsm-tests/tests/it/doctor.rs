@@ -147,11 +147,7 @@ impl Ward {
         command
             .args(words)
             .args(["--url", &self.service.url()])
-            .args(self.site.pki().master_papers("east").options())
-            .arg("--master-sign-pub")
-            .arg(self.site.token().public_key_file())
-            .arg("--salt-config")
-            .arg(self.master.config_dir());
+            .args(self.site.on_master("east", &self.master));
         command
     }
 
@@ -170,18 +166,7 @@ impl Ward {
     fn sign(&self) {
         attempt(&self.command(&["fetch"])).unwrap();
         let admin = self.site.pki().admin("ada").unwrap();
-        run(mastersign()
-            .unwrap()
-            .args([
-                "masters",
-                "accept",
-                "east",
-                "--key",
-                &self.key().hash().to_string(),
-            ])
-            .args(["--url", &self.service.url()])
-            .args(admin.operator_options()))
-        .unwrap();
+        self.service.accept(&admin, "east", &self.key()).unwrap();
         run(&self.command(&["fetch"])).unwrap();
     }
 }

@@ -60,8 +60,8 @@ async fn two_hundred_kills_lose_nothing_that_was_acknowledged_and_leave_the_chai
                 (index, done)
             });
         }
-        // After some changes were acknowledged, so that a slow machine gets as far as a fast one; the
-        // moment from there on is the point, and no event marks it.
+        // After some changes were acknowledged, so that a slow machine gets as far as a fast one;
+        // the moment from there on is the point, and no event marks it.
         drop(taken.acquire_many(u32::from(random(4))).await.unwrap());
         tokio::time::sleep(Duration::from_millis(u64::from(random(20)))).await;
         service.kill();

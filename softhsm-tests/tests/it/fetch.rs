@@ -296,7 +296,7 @@ impl Scene {
             .arg("masters")
             .args(line)
             .args(["--url", &self.service.url()])
-            .args(self.admin.operator_options());
+            .args(self.admin.options());
         ended(&command)
     }
 

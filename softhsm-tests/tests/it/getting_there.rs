@@ -1,5 +1,5 @@
-//! Keys that exist already: into a token, taken over from a vendor's tool, and on to minions; and the
-//! record and the measurement of a token.
+//! Keys that exist already: into a token, taken over from a vendor's tool, and on to minions; and
+//! the record and the measurement of a token.
 
 use std::fs;
 use std::path::PathBuf;
@@ -361,11 +361,11 @@ fn a_key_is_exported_from_the_running_service_by_any_client() -> Result<()> {
     let mut command = mastersign()?;
     command
         .args(["keys", "export", "--url", &service.url()])
-        .args(papers.operator_options());
+        .args(papers.options());
     ensure!(run(&command)?.as_bytes() == fs::read(file)?);
     let mut list = mastersign()?;
     list.args(["keys", "list", "--output=json", "--url", &service.url()])
-        .args(papers.operator_options());
+        .args(papers.options());
     let listed: Value = serde_json::from_str(&run(&list)?)?;
     let hash = site.token().public_key().hash().to_string();
     ensure!(listed["signing_keys"][0]["id"] == hash, "{listed}");

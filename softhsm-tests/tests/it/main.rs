@@ -20,6 +20,7 @@ mod getting_there;
 mod hsm_commands;
 mod jobs;
 mod key_policy;
+mod master_config;
 mod masters;
 mod minion_config;
 mod moving;

@@ -93,8 +93,8 @@ impl<'a> Host<'a> {
         }
     }
 
-    /// A host for the master that signs each answer, with the algorithm that the minion asks for, and
-    /// publishes with Salt's default.
+    /// A host for the master that signs each answer, with the algorithm that the minion asks for,
+    /// and publishes with Salt's default.
     fn at_restless(stage: &'a Stage, algorithm: Algorithm, restless: &Restless) -> Self {
         Self {
             publications: Algorithm::Sha1,

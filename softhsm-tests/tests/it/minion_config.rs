@@ -1,5 +1,5 @@
-//! A minion's configuration means to ours what it means to Salt: real Salt of each version loads the
-//! same files, and every option that counts must have the same value.
+//! A minion's configuration means to ours what it means to Salt: real Salt of each version loads
+//! the same files, and every option that counts must have the same value.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -16,7 +16,7 @@ use softhsm_tests::salt::Version;
 use tempfile::TempDir;
 
 /// What one configuration is made of: files below its directory, `ROOT` standing for that.
-type Files = &'static [(&'static str, &'static str)];
+pub(super) type Files = &'static [(&'static str, &'static str)];
 
 const CONFIGURATIONS: &[(&str, Files)] = &[
     ("nothing", &[("minion", "id: m1\n")]),
@@ -130,7 +130,7 @@ const CONFIGURATIONS: &[(&str, Files)] = &[
 ];
 
 /// Texts behind `id:`, which Salt makes a text of whatever YAML made of them.
-const IDS: &[&str] = &[
+pub(super) const IDS: &[&str] = &[
     "plain",
     "12",
     "'012'",
@@ -181,7 +181,9 @@ fn every_configuration_means_the_same_to_all_three_versions() {
     let directory = TempDir::new().unwrap();
     let mut paths = Vec::new();
     for (name, files) in CONFIGURATIONS {
-        paths.push((*name, write(&directory.path().join(name), files)));
+        let folder = directory.path().join(name);
+        write(&folder, files);
+        paths.push((*name, folder.join("minion")));
     }
     for (number, id) in IDS.iter().enumerate() {
         let main = directory.path().join(format!("id-{number}/minion"));
@@ -194,7 +196,7 @@ fn every_configuration_means_the_same_to_all_three_versions() {
         paths.push((id, main));
     }
     for version in Version::ALL {
-        let theirs = salts(version, &paths);
+        let theirs = salts(version, include_str!("minion_config/load.py"), &paths);
         let mut differences = Vec::new();
         for (name, main) in &paths {
             let ours = ours(&config::load(main, &Overrides::default()).unwrap(), main);
@@ -218,19 +220,22 @@ fn every_configuration_means_the_same_to_all_three_versions() {
     }
 }
 
-fn write(directory: &Path, files: Files) -> PathBuf {
+pub(super) fn write(directory: &Path, files: Files) {
     for (name, content) in files {
         let path = directory.join(name);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(path, content.replace("ROOT", directory.to_str().unwrap())).unwrap();
     }
-    directory.join("minion")
 }
 
-/// What Salt makes of the files, by the path of the main one.
-fn salts(version: Version, paths: &[(&str, PathBuf)]) -> BTreeMap<String, Value> {
+/// What the script says that Salt makes of the files, by the path of the main one.
+pub(super) fn salts(
+    version: Version,
+    script: &str,
+    paths: &[(&str, PathBuf)],
+) -> BTreeMap<String, Value> {
     let mut python = version.command("python").unwrap();
-    python.arg("-c").arg(include_str!("minion_config/load.py"));
+    python.arg("-c").arg(script);
     let output = python
         .args(paths.iter().map(|(_, main)| main))
         .output()

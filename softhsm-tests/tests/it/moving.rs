@@ -310,7 +310,7 @@ fn sign(site: &Site, service: &Service, master: &Installation, id: &str) {
         .unwrap()
         .args(["masters", "-a", id, "--key", &key.hash().to_string()])
         .args(["--url", &service.url()])
-        .args(admin.operator_options()))
+        .args(admin.options()))
     .unwrap();
     run(&once).unwrap();
     assert!(signature_of(master).is_some());
@@ -334,11 +334,7 @@ fn watch(
     let mut command = mastersign().unwrap();
     command
         .args(["watch", "--url", &service.url()])
-        .args(site.pki().master_papers(id).options())
-        .arg("--master-sign-pub")
-        .arg(site.token().public_key_file())
-        .arg("--salt-config")
-        .arg(master.config_dir())
+        .args(site.on_master(id, master))
         .args(options);
     command
 }

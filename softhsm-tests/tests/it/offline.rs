@@ -39,11 +39,7 @@ impl Scene {
         let mut command = mastersign().unwrap();
         command
             .args(words)
-            .args(self.site.pki().master_papers("east").options())
-            .arg("--master-sign-pub")
-            .arg(self.site.token().public_key_file())
-            .arg("--salt-config")
-            .arg(self.master.config_dir());
+            .args(self.site.on_master("east", &self.master));
         command
     }
 
@@ -71,7 +67,7 @@ impl Scene {
     }
 
     fn accept_as(&self, request: &Path, key: &str) -> Command {
-        let options = self.admin.operator_options();
+        let options = self.admin.options();
         let mut command = self.sign(request, &["--accept", key]);
         command.arg("--admin-certificate").arg(&options[3]);
         command.arg("--admin-key").arg(&options[5]);
@@ -144,8 +140,7 @@ fn a_request_that_is_not_what_it_says_is_refused_before_the_token_is_asked() {
         changed[name] = value;
         changed
     };
-    let west = fs::read_to_string(&scene.site.pki().master("west").unwrap().operator_options()[3])
-        .unwrap();
+    let west = fs::read_to_string(&scene.site.pki().master("west").unwrap().options()[3]).unwrap();
     let clean = PublicKey::parse(other.public_key().unwrap().as_bytes()).unwrap();
     for (file, expected) in [
         (

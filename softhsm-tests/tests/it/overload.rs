@@ -1,5 +1,5 @@
-//! Ten times what the token can do: the token stays busy with what was let in, and the rest is told to
-//! come back before it costs the token anything.
+//! Ten times what the token can do: the token stays busy with what was let in, and the rest is told
+//! to come back before it costs the token anything.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -8,7 +8,6 @@ use std::time::{Duration, Instant};
 use minion::verify::{Algorithm, KeyHash};
 use openssl::pkey::{PKey, Private};
 use openssl::rsa::Rsa;
-use signer::authorize::Verb;
 use signer::client::{Client, Error, Put};
 use softhsm_tests::people::{Master, Operator, Proven};
 use softhsm_tests::service::Site;
@@ -45,13 +44,7 @@ async fn ten_times_capacity_keeps_the_token_busy_and_the_rest_is_turned_away_bef
         let papers = site.pki().master(&format!("m{number}")).unwrap();
         let master = Master::with_key(&papers, keys.pop().unwrap()).unwrap();
         let client = master.connect(&service).unwrap();
-        let first = master.put(&client, Algorithm::Sha1).await.unwrap();
-        assert!(matches!(first, Put::Pending(_)), "{first:?}");
-        let (id, key) = (master.id().unwrap(), master.public_key().hash());
-        operator
-            .decide(&desk, Verb::Accept, id, Some(key))
-            .await
-            .unwrap();
+        operator.admit(&desk, &master, &client).await.unwrap();
         let proof = master.prove(site.store()).unwrap();
         asking.push(Arc::new(Asking {
             master,
@@ -69,7 +62,8 @@ async fn ten_times_capacity_keeps_the_token_busy_and_the_rest_is_turned_away_bef
         turned_away,
     } = storm(loaded).await;
     let rate = rate(signed.len(), begin.elapsed());
-    // Each signature that the token made was an answer, and nothing that was turned away reached it.
+    // Each signature that the token made was an answer, and nothing that was turned away reached
+    // it.
     assert_eq!(signatures(&site) - before, signed.len());
     assert!(
         turned_away > signed.len() * 4,

@@ -9,7 +9,6 @@ use std::process::{Command, Stdio};
 
 use minion::verify::Algorithm;
 use serde_json::Value;
-use signer::authorize::Verb;
 use signer::client::Put;
 use softhsm_tests::binaries::mastersign;
 use softhsm_tests::people::{Master, Operator};
@@ -289,13 +288,7 @@ async fn accept(site: &Site, service: &Service, master: &Master) {
     let operator = Operator::new(&site.pki().admin("olga").unwrap()).unwrap();
     let desk = operator.connect(service).unwrap();
     let client = master.connect(service).unwrap();
-    let first = master.put(&client, Algorithm::Sha1).await.unwrap();
-    assert!(matches!(first, Put::Pending(_)), "{first:?}");
-    let (id, key) = (master.id().unwrap(), master.public_key().hash());
-    operator
-        .decide(&desk, Verb::Accept, id, Some(key))
-        .await
-        .unwrap();
+    operator.admit(&desk, master, &client).await.unwrap();
 }
 
 fn readiness(service: &Service) -> Value {

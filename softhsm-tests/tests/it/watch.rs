@@ -44,11 +44,7 @@ impl Scene {
         let mut command = mastersign().unwrap();
         command
             .args(["watch", "--url", &self.service.url()])
-            .args(self.site.pki().master_papers("east").options())
-            .arg("--master-sign-pub")
-            .arg(self.site.token().public_key_file())
-            .arg("--salt-config")
-            .arg(self.master.config_dir())
+            .args(self.site.on_master("east", &self.master))
             .args(options);
         command
     }
@@ -56,18 +52,7 @@ impl Scene {
     fn accept(&self) {
         let key = PublicKey::parse(self.master.public_key().unwrap().as_bytes()).unwrap();
         let admin = self.site.pki().admin("ada").unwrap();
-        run(mastersign()
-            .unwrap()
-            .args([
-                "masters",
-                "accept",
-                "east",
-                "--key",
-                &key.hash().to_string(),
-            ])
-            .args(["--url", &self.service.url()])
-            .args(admin.operator_options()))
-        .unwrap();
+        self.service.accept(&admin, "east", &key).unwrap();
     }
 
     fn drop_in(&self) -> PathBuf {
@@ -247,18 +232,7 @@ fn a_cluster_has_its_common_key_signed() {
         "the cluster's key: {said}"
     );
     let admin = scene.site.pki().admin("ada").unwrap();
-    run(mastersign()
-        .unwrap()
-        .args([
-            "masters",
-            "accept",
-            "east",
-            "--key",
-            &public.hash().to_string(),
-        ])
-        .args(["--url", &scene.service.url()])
-        .args(admin.operator_options()))
-    .unwrap();
+    scene.service.accept(&admin, "east", &public).unwrap();
     run(&scene.command(&["--once"])).unwrap();
     let file = fs::read(scene.master.signature_file()).unwrap();
     let signature = Signature::from_file(&file).unwrap();

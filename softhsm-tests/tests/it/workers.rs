@@ -1,7 +1,6 @@
 //! HSM workers: what reaches the token, and what happens when a worker is lost.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use minion::verify::{Algorithm, PublicKey};
 use nix::sys::signal::{Signal, kill};
@@ -173,9 +172,12 @@ async fn a_login_over_which_workers_are_killed_is_tried_twice_and_never_again() 
     login_fault(&rig, "hang");
     let pool = rig.start().unwrap();
     for login in 1..=2 {
-        while logins(&rig) < login {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
+        rig.site()
+            .token()
+            .counts()
+            .reach("C_Login", login)
+            .await
+            .unwrap();
         kill(worker(&pool), Signal::SIGKILL).unwrap();
         // The next start comes after a while.
         reaches(&pool, State::Backoff).await.unwrap();
@@ -189,9 +191,12 @@ async fn a_service_that_is_stopped_over_a_login_may_try_once_more() {
     let rig = Rig::create().unwrap();
     rig.edit("[hsm.environment]\n", HANG).unwrap();
     let pool = rig.start().unwrap();
-    while logins(&rig) < 1 {
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+    rig.site()
+        .token()
+        .counts()
+        .reach("C_Login", 1)
+        .await
+        .unwrap();
     // Nobody sees how the login ends, as after a loss of power.
     pool.shutdown().await;
     rig.edit(HANG, "[hsm.environment]\n").unwrap();

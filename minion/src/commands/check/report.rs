@@ -73,8 +73,8 @@ pub(super) const STATES: [&str; 5] = [
 
 /// The exit code: the gravest that applies.
 ///
-/// 42 is what Salt's minion ends with at a fingerprint that does not match, 77 (`EX_NOPERM`) what it
-/// ends with when it is rejected, 69 is `EX_UNAVAILABLE`.
+/// 42 is what Salt's minion ends with at a fingerprint that does not match, 77 (`EX_NOPERM`) what
+/// it ends with when it is rejected, 69 is `EX_UNAVAILABLE`.
 pub(super) fn code(checked: &[Checked]) -> u8 {
     let codes = [
         ("broken", 1),

@@ -114,8 +114,7 @@ fn a_pipe_in_the_place_of_a_file_does_not_hang_the_reader() {
 #[test]
 fn a_missing_directory_names_the_option_that_gives_it() {
     let error = load(Path::new("/nonexistent/salt/minion"), &Overrides::default()).unwrap_err();
-    let source = std::error::Error::source(&error).unwrap();
-    assert!(source.to_string().contains("-c"), "{source}");
+    assert!(error.to_string().contains("-c"), "{error}");
 }
 
 #[test]

@@ -20,8 +20,8 @@ pub(super) fn finger_master(arguments: &Arguments, job: &Job<'_>) -> Result<Step
     }
 }
 
-/// Salt 3008.5, `salt/utils/crypt.py`, `pem_finger`: the body lines of the PEM with their LFs, under
-/// any hash that Python's `hashlib` has by name.
+/// Salt 3008.5, `salt/utils/crypt.py`, `pem_finger`: the body lines of the PEM with their LFs,
+/// under any hash that Python's `hashlib` has by name.
 fn fingerprint(key: &PublicKey, hash_type: &Value, job: &Job<'_>) -> Result<Step, Failure> {
     let name = match hash_type {
         Value::Nil => job.context.hash_type,

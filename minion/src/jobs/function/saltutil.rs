@@ -1,5 +1,5 @@
-//! `saltutil.*` (Salt 3008.5, `salt/modules/saltutil.py`): by these `salt` finds out whether to go on
-//! waiting.
+//! `saltutil.*` (Salt 3008.5, `salt/modules/saltutil.py`): by these `salt` finds out whether to go
+//! on waiting.
 
 use super::{Failure, Job, Step};
 use crate::jobs::arguments::Arguments;

@@ -1,7 +1,7 @@
 //! `status.*` (Salt 3008.5, `salt/modules/status.py`).
 //!
-//! Both only answer. In Salt they also steer: an answer that was not expected makes the minion leave
-//! its master. Here the agent decides that by its own probes.
+//! Both only answer. In Salt they also steer: an answer that was not expected makes the minion
+//! leave its master. Here the agent decides that by its own probes.
 
 use std::net::IpAddr;
 

@@ -1,10 +1,10 @@
 //! Python's `re.match`: anchored at the start of the id, not at its end.
 //!
-//! The pattern is rewritten into the syntax of `fancy-regex`, which has the look-around and the back
-//! references that `regex` lacks, and a limit on backtracking. Rewriting rather than passing it on,
-//! because the two syntaxes share most characters and not their meaning: `$`, `\Z`, `[[a]`, `[a&&b]`
-//! or `{,3}` would match other ids than on a stock minion. What Python would refuse or we cannot
-//! say is refused.
+//! The pattern is rewritten into the syntax of `fancy-regex`, which has the look-around and the
+//! back references that `regex` lacks, and a limit on backtracking. Rewriting rather than passing
+//! it on, because the two syntaxes share most characters and not their meaning: `$`, `\Z`, `[[a]`,
+//! `[a&&b]` or `{,3}` would match other ids than on a stock minion. What Python would refuse or we
+//! cannot say is refused.
 
 mod class;
 mod escape;

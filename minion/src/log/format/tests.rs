@@ -29,7 +29,8 @@ fn salts_own_two_formats_are_those_of_the_tutorial_and_of_the_log_file() {
     );
     assert_eq!(
         Format::logfile().line(&record(Level::Critical), &DateFormat::logfile()),
-        "2026-11-05 03:04:09,007 [minion.agent     :42  ][CRITICAL][4711] Connection to master 10.0.0.1 lost"
+        "2026-11-05 03:04:09,007 [minion.agent     :42  ][CRITICAL][4711] Connection to master \
+         10.0.0.1 lost"
     );
 }
 

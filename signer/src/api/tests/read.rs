@@ -23,7 +23,7 @@ async fn a_signature_is_read_as_the_very_file_that_salt_serves() {
         assert_eq!(reply.headers["content-type"], "text/plain; charset=utf-8");
     }
     let request = Request::get(&path)
-        .extension(master("m1"))
+        .extension(Arc::new(master("m1")))
         .header("accept", "application/json")
         .body(Body::empty())
         .unwrap();
@@ -47,7 +47,7 @@ async fn an_unchanged_signature_is_not_sent_again() {
         ("\"x\"".to_owned(), StatusCode::OK),
     ] {
         let request = Request::get(&path)
-            .extension(master("m1"))
+            .extension(Arc::new(master("m1")))
             .header("if-none-match", tag)
             .body(Body::empty())
             .unwrap();
@@ -57,7 +57,7 @@ async fn an_unchanged_signature_is_not_sent_again() {
     }
     world.decide(Verb::Revoke, "m1", &key).await;
     let request = Request::get(&path)
-        .extension(master("m1"))
+        .extension(Arc::new(master("m1")))
         .header("if-none-match", etag)
         .body(Body::empty())
         .unwrap();
@@ -177,7 +177,7 @@ async fn lists_have_tags_too_and_are_not_sent_again() {
         let etag = first.headers["etag"].clone();
         let request = |tag| {
             Request::get(path)
-                .extension(admin("ada"))
+                .extension(Arc::new(admin("ada")))
                 .header("if-none-match", tag)
                 .body(Body::empty())
                 .unwrap()

@@ -444,7 +444,7 @@ async fn a_body_that_is_no_presentation_is_refused_without_repeating_it() {
         .await
         .refused(422, "unprocessable");
     let request = Request::put(&path)
-        .extension(master("m1"))
+        .extension(Arc::new(master("m1")))
         .body(Body::from("{}"))
         .unwrap();
     world
@@ -452,7 +452,7 @@ async fn a_body_that_is_no_presentation_is_refused_without_repeating_it() {
         .await
         .refused(415, "unsupported-media-type");
     let request = Request::put(&path)
-        .extension(master("m1"))
+        .extension(Arc::new(master("m1")))
         .header("content-type", "application/json")
         .body(Body::from(vec![b' '; 17 * 1024]))
         .unwrap();

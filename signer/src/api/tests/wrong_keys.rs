@@ -1,5 +1,5 @@
-//! What is sent in place of a master's key, and the answer to each: what is wrong, and not a byte of
-//! what was sent.
+//! What is sent in place of a master's key, and the answer to each: what is wrong, and not a byte
+//! of what was sent.
 
 use openssl::ec::{EcGroup, EcKey};
 use openssl::nid::Nid;
@@ -147,7 +147,7 @@ async fn a_body_of_another_type_is_refused_by_name() {
         Some("text/plain"),
         Some("application/x-www-form-urlencoded"),
     ] {
-        let mut request = Request::put(signature_path(&key)).extension(master("m1"));
+        let mut request = Request::put(signature_path(&key)).extension(Arc::new(master("m1")));
         if let Some(kind) = kind {
             request = request.header("content-type", kind);
         }

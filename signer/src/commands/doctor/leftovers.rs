@@ -1,8 +1,8 @@
 //! Signing keys that still lie around.
 //!
-//! A signature file makes `master_sign.pem` needless on a master, and as long as one is left the move
-//! to the HSM protects nothing. It is looked for by name, and where it can be read by its content:
-//! a copy under another name is as good for a thief.
+//! A signature file makes `master_sign.pem` needless on a master, and as long as one is left the
+//! move to the HSM protects nothing. It is looked for by name, and where it can be read by its
+//! content: a copy under another name is as good for a thief.
 
 use std::fs::{self, File};
 use std::io::Read;

@@ -118,7 +118,7 @@ fn handshake(settings: &Settings) -> Finding {
         Ok(report) => Finding::failure(
             what,
             report.problems.join("; "),
-            format!("mastersign pki check {address} --ca … --cert … --key …"),
+            format!("mastersign pki check {address} --ca … --certificate … --private-key …"),
         ),
         Err(error) => {
             let detail = format!("{:#}", anyhow::Error::new(error));

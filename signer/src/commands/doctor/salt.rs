@@ -18,18 +18,18 @@ pub(super) fn configuration(salt: &SaltMaster) -> Finding {
         (true, true, None) => Finding::warning(
             what,
             "master_pubkey_signature is not set, and its default changed: 3006 and 3007 read \
-             master_pubkey_signature, 3008 reads <id>_pubkey_signature, so an upgrade ends with a master \
-             that does not start",
-            "master_pubkey_signature: master_pubkey_signature in master.d; `mastersign watch --drop-in` \
-             writes it",
+             master_pubkey_signature, 3008 reads <id>_pubkey_signature, so an upgrade ends with a \
+             master that does not start",
+            "master_pubkey_signature: master_pubkey_signature in master.d; `mastersign watch \
+             --drop-in` writes it",
         ),
         (true, false, _) => Finding::failure(
             what,
-            "master_sign_pubkey is on and master_use_pubkey_signature is off: salt-master signs each \
-             sign-in by itself, with a private signing key on this machine, and makes one of its own if \
-             there is none. Masters of some versions can then be stopped from outside",
-            "mastersign fetch, then master_use_pubkey_signature: True, then restart salt-master; see \
-             docs/migration.md",
+            "master_sign_pubkey is on and master_use_pubkey_signature is off: salt-master signs \
+             each sign-in by itself, with a private signing key on this machine, and makes one of \
+             its own if there is none. Masters of some versions can then be stopped from outside",
+            "mastersign fetch, then master_use_pubkey_signature: True, then restart salt-master; \
+             see docs/migration.md",
         ),
         (false, true, _) => Finding::warning(
             what,
@@ -81,9 +81,9 @@ fn known(version: &str) -> &'static str {
         .unwrap_or(0);
     match line {
         3008.. => {
-            "salt-key -f and -F of this version hash the whole file: they show the `file` fingerprint, \
-             and not the `salt` one that master_finger, key.finger and earlier versions use. master.pem \
-             and master.pub are links to <id>.pem and <id>.pub"
+            "salt-key -f and -F of this version hash the whole file: they show the `file` \
+             fingerprint, and not the `salt` one that master_finger, key.finger and earlier \
+             versions use. master.pem and master.pub are links to <id>.pem and <id>.pub"
         }
         3006 | 3007 => "salt-key -F shows the `salt` fingerprint, as master_finger uses it",
         _ => "not a version that this program is tested with (3006, 3007, 3008)",

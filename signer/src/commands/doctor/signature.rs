@@ -27,8 +27,8 @@ pub(super) fn look(
         return Finding::failure(
             what,
             format!(
-                "{path} is not base64 on one line: a stock minion that gets it hangs at sign-in for \
-                 ever (Salt 3006 to 3008)"
+                "{path} is not base64 on one line: a stock minion that gets it hangs at sign-in \
+                 for ever (Salt 3006 to 3008)"
             ),
             format!("{fetch}, and restart salt-master at once"),
         );
@@ -49,8 +49,8 @@ pub(super) fn look(
         return Finding::failure(
             what,
             format!(
-                "{path} was made over the key with its final newline, as salt-key of several releases \
-                 does (saltstack/salt #68930, #66259): no minion accepts it"
+                "{path} was made over the key with its final newline, as salt-key of several \
+                 releases does (saltstack/salt #68930, #66259): no minion accepts it"
             ),
             fetch,
         );
@@ -58,8 +58,8 @@ pub(super) fn look(
     Finding::failure(
         what,
         format!(
-            "{path} is not by the pinned signing key over this master's key {}: it is of another key, \
-             or of an earlier one",
+            "{path} is not by the pinned signing key over this master's key {}: it is of another \
+             key, or of an earlier one",
             key.hash()
         ),
         format!("{fetch}; `mastersign verify` tells more about the file"),

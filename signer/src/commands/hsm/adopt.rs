@@ -9,10 +9,11 @@ use std::process::ExitCode;
 use anyhow::Context;
 use minion::verify::Algorithm;
 
+use super::Output;
 use super::adopted::{Adopted, WARNING};
-use super::secrets::{self, Secrets};
+use super::inside::{self, Opened};
+use super::secrets::Secrets;
 use super::target;
-use super::{Output, inside};
 use crate::hsm::token::{self, Verdict};
 use crate::terminal;
 
@@ -42,14 +43,8 @@ impl Arguments {
 /// Reads the PIN and starts the child.
 pub(super) fn outside(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let target = arguments.target.target()?;
-    target.token()?;
-    target.key()?;
     token::read_pinned(&arguments.public_key(&target)?)?;
-    let secrets = Secrets {
-        pin: Some(secrets::read_pin(&target)?),
-        ..Secrets::default()
-    };
-    inside::run(&target.module, &secrets, &target.more(&arguments.target))
+    inside::run_with_pin(&target, &arguments.target)
 }
 
 /// Finds the key and has it sign.
@@ -61,20 +56,17 @@ pub(super) fn inside(
     let target = arguments.target.target()?;
     let file = arguments.public_key(&target)?;
     let given = token::read_pinned(&file)?;
-    let module = inside::load(&target)?;
-    let token = inside::find(&module, &target)?;
-    let keeper = module.open_session(&token)?;
-    inside::login(&keeper, &token, secrets, &target)?;
-    let key = keeper
-        .find_key(&target.key()?)
-        .map_err(|error| inside::explain(error, &target))?;
-    token::check_pinned(&key, &given, &file)?;
+    let opened = Opened::of(&target, secrets)?;
+    let Opened {
+        module, token, key, ..
+    } = &opened;
+    token::check_pinned(key, &given, &file)?;
     if let Verdict::Refused { why } = key.attributes.verdict() {
         return Err(token::Error::KeyUnfit { why }.into());
     }
     for algorithm in Algorithm::ALL {
-        let mut session = module.open_session(&token)?;
-        let signature = session.sign_trial(&key, target.mechanism, algorithm);
+        let mut session = module.open_session(token)?;
+        let signature = session.sign_trial(key, target.mechanism, algorithm);
         // The answer counts, not the goodbye.
         let _ = session.close();
         let signature = signature.map_err(|error| inside::explain(error, &target))?;
@@ -89,9 +81,9 @@ pub(super) fn inside(
     }
     let answer = Adopted {
         target: &target,
-        module: &module,
-        token: &token,
-        key: &key,
+        module,
+        token,
+        key,
         public_key_file: &file,
         compared: "made by the token and verified under the given public key",
         word: "Found",
@@ -106,7 +98,6 @@ pub(super) fn inside(
              require_never_extractable = \"warn\" if that is acceptable"
         ))?;
     }
-    keeper.close()?;
-    module.finalize()?;
+    opened.close()?;
     Ok(ExitCode::SUCCESS)
 }

@@ -11,9 +11,10 @@ use anyhow::{Context, ensure};
 use minion::verify::Algorithm;
 use serde_json::json;
 
-use super::secrets::{self, Secrets};
+use super::Output;
+use super::inside::{self, Opened};
+use super::secrets::Secrets;
 use super::target::{self, Target};
-use super::{Output, inside};
 use crate::hsm::token::{Error, Module, SigningKey, TokenInfo};
 use crate::terminal::{self, Progress};
 
@@ -42,13 +43,7 @@ pub(super) fn outside(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         humantime::format_duration(LONGEST)
     );
     let target = arguments.target.target()?;
-    target.token()?;
-    target.key()?;
-    let secrets = Secrets {
-        pin: Some(secrets::read_pin(&target)?),
-        ..Secrets::default()
-    };
-    inside::run(&target.module, &secrets, &target.more(&arguments.target))
+    inside::run_with_pin(&target, &arguments.target)
 }
 
 /// Measures.
@@ -58,13 +53,10 @@ pub(super) fn inside(
     output: Output,
 ) -> anyhow::Result<ExitCode> {
     let target = arguments.target.target()?;
-    let module = inside::load(&target)?;
-    let token = inside::find(&module, &target)?;
-    let keeper = module.open_session(&token)?;
-    inside::login(&keeper, &token, secrets, &target)?;
-    let key = keeper
-        .find_key(&target.key()?)
-        .map_err(|error| inside::explain(error, &target))?;
+    let opened = Opened::of(&target, secrets)?;
+    let Opened {
+        module, token, key, ..
+    } = &opened;
     let signing = Progress::of(
         format!(
             "signing the key's own public half for {} with {} sessions",
@@ -73,7 +65,7 @@ pub(super) fn inside(
         ),
         milliseconds(arguments.time),
     );
-    let taken = run(&module, &token, &key, arguments, &target, &signing);
+    let taken = run(module, token, key, arguments, &target, &signing);
     drop(signing);
     let mut taken = taken.map_err(|error| inside::explain(error, &target))?;
     taken.sort_unstable();
@@ -108,8 +100,7 @@ pub(super) fn inside(
             at(100)
         ))?,
     }
-    keeper.close()?;
-    module.finalize()?;
+    opened.close()?;
     Ok(ExitCode::SUCCESS)
 }
 

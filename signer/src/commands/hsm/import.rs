@@ -239,8 +239,8 @@ fn refused(error: Error, target: &Target) -> anyhow::Error {
         return error;
     }
     error.context(
-        "the token took no private key through C_CreateObject, as many HSMs do not, in FIPS mode in \
-         particular. Bring it in with the vendor's tool and run `mastersign hsm adopt` on it",
+        "the token took no private key through C_CreateObject, as many HSMs do not, in FIPS mode \
+         in particular. Bring it in with the vendor's tool and run `mastersign hsm adopt` on it",
     )
 }
 

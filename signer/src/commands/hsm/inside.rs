@@ -7,8 +7,8 @@ use anyhow::{Context, bail};
 use hsm_config::{Module as ModuleConfig, SignMechanism};
 use minion::verify::Algorithm;
 
-use super::secrets::Secrets;
-use super::target::Target;
+use super::secrets::{self, Secrets};
+use super::target::{Flags, Target};
 use crate::hsm::INHERITED;
 use crate::hsm::token::{self, Error, Module, Session, SigningKey, TokenInfo};
 use crate::terminal;
@@ -51,6 +51,51 @@ pub(super) fn run(
     }
     let code = status.code().and_then(|code| u8::try_from(code).ok());
     Ok(code.map_or(ExitCode::FAILURE, ExitCode::from))
+}
+
+/// The same for a command that uses a key: it has to be named, and the PIN is read.
+pub(super) fn run_with_pin(target: &Target, given: &Flags) -> anyhow::Result<ExitCode> {
+    target.token()?;
+    target.key()?;
+    let secrets = Secrets {
+        pin: Some(secrets::read_pin(target)?),
+        ..Secrets::default()
+    };
+    run(&target.module, &secrets, &target.more(given))
+}
+
+/// A key in its token, with the session that is logged in.
+pub(super) struct Opened {
+    pub(super) module: Module,
+    pub(super) token: TokenInfo,
+    pub(super) key: SigningKey,
+    keeper: Session,
+}
+
+impl Opened {
+    /// Loads the module, presents the PIN and finds the key.
+    pub(super) fn of(target: &Target, secrets: &Secrets) -> anyhow::Result<Self> {
+        let module = load(target)?;
+        let token = find(&module, target)?;
+        let keeper = module.open_session(&token)?;
+        login(&keeper, &token, secrets, target)?;
+        let key = keeper
+            .find_key(&target.key()?)
+            .map_err(|error| explain(error, target))?;
+        Ok(Self {
+            module,
+            token,
+            key,
+            keeper,
+        })
+    }
+
+    /// Logs out and lets the module go.
+    pub(super) fn close(self) -> anyhow::Result<()> {
+        self.keeper.close()?;
+        self.module.finalize()?;
+        Ok(())
+    }
 }
 
 /// Loads the module.

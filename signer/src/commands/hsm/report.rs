@@ -14,10 +14,11 @@ use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
 use super::backup::Backup;
+use super::inside::{self, Opened};
 use super::reserved::Reserved;
-use super::secrets::{self, Secrets};
+use super::secrets::Secrets;
 use super::target::{self, Target};
-use super::{Output, attributes, inside};
+use super::{Output, attributes};
 use crate::clock::{Clock, SystemClock};
 use crate::hsm::token::{Module, SigningKey, TokenInfo};
 use crate::terminal;
@@ -41,8 +42,6 @@ pub(super) struct Arguments {
 /// Reads the PIN and starts the child.
 pub(super) fn outside(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let target = arguments.target.target()?;
-    target.token()?;
-    target.key()?;
     for path in arguments.files().iter().flatten() {
         ensure!(
             !fs::exists(path).unwrap_or(true),
@@ -50,11 +49,7 @@ pub(super) fn outside(arguments: &Arguments) -> anyhow::Result<ExitCode> {
             path.display()
         );
     }
-    let secrets = Secrets {
-        pin: Some(secrets::read_pin(&target)?),
-        ..Secrets::default()
-    };
-    inside::run(&target.module, &secrets, &target.more(&arguments.target))
+    inside::run_with_pin(&target, &arguments.target)
 }
 
 /// Takes the record.
@@ -64,17 +59,14 @@ pub(super) fn inside(
     output: Output,
 ) -> anyhow::Result<ExitCode> {
     let target = arguments.target.target()?;
-    let module = inside::load(&target)?;
-    let token = inside::find(&module, &target)?;
-    let keeper = module.open_session(&token)?;
-    inside::login(&keeper, &token, secrets, &target)?;
-    let key = keeper
-        .find_key(&target.key()?)
-        .map_err(|error| inside::explain(error, &target))?;
-    let record = record(arguments, &target, &module, &token, &key)?;
+    let opened = Opened::of(&target, secrets)?;
+    let Opened {
+        module, token, key, ..
+    } = &opened;
+    let record = record(arguments, &target, module, token, key)?;
     let document = serde_json::to_string_pretty(&record)?;
     let digest = hex::encode(Sha256::digest(document.as_bytes()));
-    let text = text(&record, &key, &digest);
+    let text = text(&record, key, &digest);
     if let Some([json, plain]) = arguments.files() {
         Reserved::create(&json)?.write(&document)?;
         Reserved::create(&plain)?.write(&text)?;
@@ -83,8 +75,7 @@ pub(super) fn inside(
         Output::Json => terminal::say(&document)?,
         Output::Text => terminal::say(text.trim_end())?,
     }
-    keeper.close()?;
-    module.finalize()?;
+    opened.close()?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -10,7 +10,7 @@ use anyhow::ensure;
 use minion::verify::Algorithm;
 use serde_json::{Value, json};
 
-use super::secrets::{self, Secrets};
+use super::secrets::Secrets;
 use super::target::{self, Target};
 use super::{Output, attributes, inside};
 use crate::hsm::token::{self, SigningKey};
@@ -32,13 +32,7 @@ pub(super) struct Arguments {
 pub(super) fn outside(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let mut code = ExitCode::SUCCESS;
     for target in arguments.target.targets()? {
-        target.token()?;
-        target.key()?;
-        let secrets = Secrets {
-            pin: Some(secrets::read_pin(&target)?),
-            ..Secrets::default()
-        };
-        let ended = inside::run(&target.module, &secrets, &target.more(&arguments.target))?;
+        let ended = inside::run_with_pin(&target, &arguments.target)?;
         if ended != ExitCode::SUCCESS {
             code = ended;
         }

@@ -203,8 +203,8 @@ const SETTINGS: &str = "/etc/salt/minion.d/50-mastersign.conf";
 
 #[cfg(test)]
 mod tests {
+    use minion::yaml::{load, to_json};
     use openssl::rsa::Rsa;
-    use serde_json::Value;
 
     use super::*;
 
@@ -229,7 +229,7 @@ mod tests {
         let key = key();
         let text = render(&arguments(Format::CloudInit, true), &key);
         assert!(text.starts_with("#cloud-config\n"), "{text}");
-        let read: Value = serde_saphyr::from_str(&text).unwrap();
+        let read = to_json(&load(&text).unwrap());
         assert_eq!(read["write_files"][0]["content"], key.to_file());
         assert_eq!(read["write_files"][0]["permissions"], "0644");
         assert_eq!(read["write_files"][1]["path"], SETTINGS);
@@ -239,7 +239,7 @@ mod tests {
     fn a_state_is_yaml_with_the_very_file_in_it() {
         let key = key();
         let text = render(&arguments(Format::State, false), &key);
-        let read: Value = serde_saphyr::from_str(&text).unwrap();
+        let read = to_json(&load(&text).unwrap());
         let managed = &read["mastersign-verification-key"]["file.managed"];
         assert_eq!(managed[0]["name"], "/etc/salt/pki/minion/master_sign.pub");
         assert_eq!(managed[3]["contents"], key.to_file());

@@ -6,8 +6,8 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 
-use super::{Format, Output};
 use crate::clock::{Clock, SystemClock};
+use crate::commands::Output;
 use crate::pki::check::{Certificate, Report, handshake};
 use crate::terminal::say;
 
@@ -20,13 +20,14 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "FILE")]
     ca: Option<PathBuf>,
     /// The client certificate to show to host:port
-    #[arg(long, value_name = "FILE", requires = "key")]
-    cert: Option<PathBuf>,
+    #[arg(long, alias = "cert", value_name = "FILE", requires = "private_key")]
+    certificate: Option<PathBuf>,
     /// Its private key; or, for a FILE, the key that should belong to it [default: FILE with the
     /// ending .key]
-    #[arg(long, value_name = "FILE")]
-    key: Option<PathBuf>,
-    #[command(flatten)]
+    #[arg(long, alias = "key", value_name = "FILE")]
+    private_key: Option<PathBuf>,
+    /// The form of the answer
+    #[arg(long, value_enum, default_value_t)]
     output: Output,
 }
 
@@ -42,7 +43,10 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         let authorities = authorities.context(
             "to check a server, name the authority that it should be known by: --ca ca.pem",
         )?;
-        let client = arguments.cert.as_deref().zip(arguments.key.as_deref());
+        let client = arguments
+            .certificate
+            .as_deref()
+            .zip(arguments.private_key.as_deref());
         let call = handshake::Call {
             address: &arguments.target,
             authorities: &authorities,
@@ -55,7 +59,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
             file.display()
         );
     };
-    show(&report, arguments.output.output)?;
+    show(&report, arguments.output)?;
     Ok(if report.is_good() {
         ExitCode::SUCCESS
     } else {
@@ -71,7 +75,7 @@ fn of_file(
     let pem = read(file)?;
     let mut report = Report::of_pem(&pem, authorities, SystemClock.now());
     let beside = Some(file.with_extension("key")).filter(|key| key != file && key.exists());
-    if let Some(key) = arguments.key.clone().or(beside) {
+    if let Some(key) = arguments.private_key.clone().or(beside) {
         report.check_key(&pem, &read(&key)?);
     }
     Ok(report)
@@ -81,8 +85,8 @@ fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
     fs::read(path).with_context(|| format!("failed to read {}", path.display()))
 }
 
-fn show(report: &Report, format: Format) -> anyhow::Result<()> {
-    if format == Format::Json {
+fn show(report: &Report, output: Output) -> anyhow::Result<()> {
+    if output == Output::Json {
         let mut value = serde_json::to_value(report)?;
         if let Some(object) = value.as_object_mut() {
             object.insert("good".to_owned(), report.is_good().into());

@@ -54,11 +54,12 @@ const fn advice(scope: Scope) -> &'static str {
             "the service gets ca.pem as tls.masters_ca; ca.key stays where masters are enrolled"
         }
         Scope::Operators => {
-            "the service gets ca.pem as tls.operators_ca; take ca.key off this machine: whoever has it can \
-             accept any master"
+            "the service gets ca.pem as tls.operators_ca; take ca.key off this machine: whoever \
+             has it can accept any master"
         }
         Scope::Service => {
-            "every client gets ca.pem to know the service by; ca.key is needed only for a new server certificate"
+            "every client gets ca.pem to know the service by; ca.key is needed only for a new \
+             server certificate"
         }
     }
 }

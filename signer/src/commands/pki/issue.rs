@@ -6,9 +6,10 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 
-use super::{Directory, Force, Format, Output, days};
+use super::{Directory, Force, days};
 use crate::authorize::{Identity, MasterId, OperatorRole};
 use crate::clock::{Clock, SystemClock};
+use crate::commands::Output;
 use crate::pki::{
     Authority, Entry, Existing, Host, Profile, Request, make_folder, write_private, write_public,
 };
@@ -32,7 +33,8 @@ pub(super) struct Arguments {
     days: Option<u16>,
     #[command(flatten)]
     force: Force,
-    #[command(flatten)]
+    /// The form of the answer
+    #[arg(long, value_enum, default_value_t)]
     output: Output,
 }
 
@@ -112,12 +114,7 @@ pub(super) fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         &arguments.out,
         &profile,
     )?;
-    report(
-        &files,
-        &entry,
-        arguments.csr.is_some(),
-        arguments.output.output,
-    )?;
+    report(&files, &entry, arguments.csr.is_some(), arguments.output)?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -171,9 +168,9 @@ fn hand_over_service_ca(ca: &Path, out: &Path, profile: &Profile) -> anyhow::Res
     Ok(())
 }
 
-fn report(files: &Files, entry: &Entry, has_request: bool, format: Format) -> anyhow::Result<()> {
+fn report(files: &Files, entry: &Entry, has_request: bool, output: Output) -> anyhow::Result<()> {
     let key = Some(&files.key).filter(|_| !has_request);
-    if format == Format::Json {
+    if output == Output::Json {
         say(serde_json::json!({
             "certificate": files.certificate,
             "key": key,

@@ -2,8 +2,9 @@
 
 use std::process::ExitCode;
 
-use super::{Directory, Format, Output};
+use super::Directory;
 use crate::clock::{Clock, SystemClock, Timestamp};
+use crate::commands::Output;
 use crate::pki::{Authority, Entry, Scope};
 use crate::terminal::{note, say};
 
@@ -11,7 +12,8 @@ use crate::terminal::{note, say};
 pub(super) struct Arguments {
     #[command(flatten)]
     directory: Directory,
-    #[command(flatten)]
+    /// The form of the answer
+    #[arg(long, value_enum, default_value_t)]
     output: Output,
 }
 
@@ -36,7 +38,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
                 .map(|entry| (scope, state(&entry), entry)),
         );
     }
-    if arguments.output.output == Format::Json {
+    if arguments.output == Output::Json {
         let rows: Vec<serde_json::Value> = rows
             .iter()
             .map(|(scope, state, entry)| {

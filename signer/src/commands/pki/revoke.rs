@@ -12,8 +12,8 @@ use crate::terminal::say;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
-    /// Which: a serial number, or an identity like mastersign:master:m-1, of which all that have not
-    /// ended are taken back
+    /// Which: a serial number, or an identity like mastersign:master:m-1, of which all that have
+    /// not ended are taken back
     #[arg(required = true, value_name = "SERIAL|IDENTITY")]
     certificates: Vec<String>,
     #[command(flatten)]

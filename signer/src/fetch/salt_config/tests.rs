@@ -3,9 +3,9 @@
 use std::fs;
 use std::path::Path;
 
-use tempfile::TempDir;
-
 use secrecy::ExposeSecret;
+use serde_json::json;
+use tempfile::TempDir;
 
 use super::*;
 
@@ -27,8 +27,16 @@ impl Salt {
         self.0.path()
     }
 
-    fn options(&self) -> Map<String, Value> {
-        load::load(self.path()).unwrap().0
+    fn options(&self) -> Table {
+        let main = self.path().join("master");
+        salt_config::load(Daemon::Master, &main).unwrap().options
+    }
+
+    fn error(&self) -> FileError {
+        match self.master() {
+            Err(SaltConfigError::Load(error)) => error,
+            other => panic!("{other:?}"),
+        }
     }
 
     fn master(&self) -> Result<SaltMaster, SaltConfigError> {
@@ -49,7 +57,7 @@ fn an_empty_directory_means_salts_defaults() {
 fn a_file_of_comments_only_is_empty_however_long_it_is() {
     let comments = "##### Primary configuration settings #####\n#interface: 0.0.0.0\n".repeat(4000);
     let salt = Salt::with(&[("master", &comments), ("master.d/a.conf", "---\n")]);
-    assert!(salt.options().is_empty());
+    assert!(salt.options().iter().next().is_none());
 }
 
 #[test]
@@ -69,12 +77,12 @@ fn drop_ins_are_merged_with_each_other_and_override_the_main_file() {
         ("master.d/other.txt", "list: [other]\n"),
     ]);
     let options = salt.options();
-    assert_eq!(options["list"], serde_json::json!(["b", "c"]));
+    assert_eq!(options.get("list"), Some(&json!(["b", "c"])));
     assert_eq!(
-        options["map"],
-        serde_json::json!({"first": 1, "second": 2, "deep": {"x": [1, 2]}})
+        options.get("map"),
+        Some(&json!({"first": 1, "second": 2, "deep": {"x": [1, 2]}}))
     );
-    assert_eq!(options["kept"], 1);
+    assert_eq!(options.get("kept"), Some(&json!(1)));
 }
 
 #[test]
@@ -110,8 +118,8 @@ fn files_that_include_each_other_are_an_error_and_not_a_loop() {
         ("a.conf", "include: b.conf\n"),
         ("b.conf", "include: a.conf\n"),
     ]);
-    let error = load::load(salt.path()).unwrap_err();
-    assert!(matches!(error, LoadError::Cycle(_)), "{error}");
+    let error = salt.error();
+    assert!(matches!(error, FileError::Cycle(_)), "{error}");
 }
 
 #[test]
@@ -135,10 +143,43 @@ fn yaml_words_for_true_are_understood_as_salt_does() {
     }
 }
 
+/// Salt 3008.5, `salt/utils/yamlloader.py`: "found conflicting ID".
 #[test]
-fn a_key_given_twice_counts_as_written_last() {
+fn a_key_given_twice_is_refused_as_salt_refuses_it() {
     let salt = Salt::with(&[("master", "id: first\nid: second\n")]);
-    assert_eq!(salt.master().unwrap().id.as_deref(), Some("second"));
+    let FileError::Yaml { source, .. } = salt.error() else {
+        panic!("{:?}", salt.error());
+    };
+    assert_eq!(source.to_string(), "a key that is there twice (line 2)");
+}
+
+#[test]
+fn an_id_is_the_text_that_salt_makes_of_it() {
+    for (written, id) in [
+        ("007", "7"),
+        ("0750", "750"),
+        ("1.50", "1.5"),
+        ("yes", "True"),
+    ] {
+        let text = format!("id: {written}\n");
+        let master = Salt::with(&[("master", &text)]).master().unwrap();
+        assert_eq!(master.id.as_deref(), Some(id));
+    }
+}
+
+#[test]
+fn a_list_keeps_what_a_later_file_repeats_within_itself() {
+    let salt = Salt::with(&[
+        ("master.d/a.conf", "list: [a]\n"),
+        ("master.d/b.conf", "list: [b, a, b]\n"),
+    ]);
+    assert_eq!(salt.options().get("list"), Some(&json!(["a", "b", "b"])));
+}
+
+#[test]
+fn a_missing_directory_names_the_option_that_gives_it() {
+    let error = SaltMaster::load(Path::new("/nonexistent/salt")).unwrap_err();
+    assert!(error.to_string().contains("--salt-config"), "{error}");
 }
 
 #[test]
@@ -233,12 +274,12 @@ fn in_a_cluster_the_clusters_key_is_shown_and_the_signature_stays_in_pki_dir() {
 #[test]
 fn a_broken_file_is_named_by_line_and_not_quoted() {
     let salt = Salt::with(&[("master.d/bad.conf", "ok: 1\nsecret-word: [unclosed\n: }\n")]);
-    let error = load::load(salt.path()).unwrap_err();
-    let text = error.to_string();
-    assert!(
-        matches!(error, LoadError::Yaml { line: 1.., .. }),
-        "{error:?}"
-    );
+    let error = salt.error();
+    let FileError::Yaml { source, .. } = &error else {
+        panic!("{error:?}");
+    };
+    let text = format!("{error}: {source}");
+    assert!(text.contains("line 3"), "{text}");
     assert!(text.contains("bad.conf"), "{text}");
     assert!(!format!("{text} {error:?}").contains("secret-word"));
 }
@@ -251,8 +292,8 @@ fn a_pipe_in_the_place_of_a_file_does_not_hang_the_reader() {
         nix::sys::stat::Mode::S_IRWXU,
     )
     .unwrap();
-    let error = load::load(salt.path()).unwrap_err();
-    assert!(matches!(error, LoadError::NotAFile(_)), "{error}");
+    let error = salt.error();
+    assert!(matches!(error, FileError::NotAFile(_)), "{error}");
 }
 
 #[test]

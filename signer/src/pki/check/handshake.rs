@@ -182,11 +182,12 @@ fn explain_alert(alert: AlertDescription) -> String {
             "the server asks for a client certificate, and none was shown: give --cert and --key"
         }
         AlertDescription::UnknownCA => {
-            "the server does not trust the authority of this client certificate: masters' certificates must come \
-             from its masters' CA, all others from its operators' CA"
+            "the server does not trust the authority of this client certificate: masters' \
+             certificates must come from its masters' CA, all others from its operators' CA"
         }
         AlertDescription::CertificateExpired => {
-            "the server says that the client certificate has ended or is not valid yet; compare the clocks"
+            "the server says that the client certificate has ended or is not valid yet; compare \
+             the clocks"
         }
         AlertDescription::CertificateRevoked => {
             "the server says that the client certificate is revoked"
@@ -194,8 +195,8 @@ fn explain_alert(alert: AlertDescription) -> String {
         AlertDescription::BadCertificate
         | AlertDescription::UnsupportedCertificate
         | AlertDescription::CertificateUnknown => {
-            "the server refuses the client certificate; `mastersign pki check` on its file says what is wrong, and \
-             the server's log says what it saw"
+            "the server refuses the client certificate; `mastersign pki check` on its file says \
+             what is wrong, and the server's log says what it saw"
         }
         AlertDescription::AccessDenied => "the server denies access to this client certificate",
         AlertDescription::ProtocolVersion => "the server does not speak TLS 1.3, so it is not ours",
@@ -210,7 +211,8 @@ fn explain_alert(alert: AlertDescription) -> String {
 fn explain_refusal(refusal: &CertificateError) -> String {
     match refusal {
         CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
-            "the server's certificate does not name the host by which it was called: issue one with that --host"
+            "the server's certificate does not name the host by which it was called: issue one \
+             with that --host"
                 .to_owned()
         }
         CertificateError::UnknownIssuer => {

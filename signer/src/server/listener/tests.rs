@@ -186,9 +186,11 @@ impl Running {
         let listener = Listener {
             socket: TcpListener::from_std(socket).unwrap(),
             tls: Some(Arc::new(Live::new(setting.files(), tls))),
-            router: Router::new()
-                .route("/who", get(who))
-                .route("/wait", get(wait)),
+            front: Front::Plain(
+                Router::new()
+                    .route("/who", get(who))
+                    .route("/wait", get(wait)),
+            ),
             limits,
         };
         let stop = Stop::default();
@@ -223,7 +225,7 @@ impl Running {
     }
 }
 
-async fn who(peer: axum::Extension<Peer>) -> String {
+async fn who(peer: axum::Extension<Arc<Peer>>) -> String {
     peer.identity.to_string()
 }
 

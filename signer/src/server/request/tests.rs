@@ -2,6 +2,7 @@
 
 use std::io;
 
+use axum::Router;
 use axum::routing::{get, put};
 use serde_json::Value;
 use tokio::io::AsyncWriteExt;
@@ -18,15 +19,10 @@ async fn every_answer_has_an_id_of_ours() {
         .header("x-request-id", "forged")
         .body(Body::empty())
         .unwrap();
-    let response = app().oneshot(request).await.unwrap();
+    let response = answer(request).await;
     assert_eq!(response.status(), StatusCode::OK);
-    let header = response.headers()["x-request-id"]
-        .to_str()
-        .unwrap()
-        .to_owned();
-    let body = to_bytes(response.into_body(), 100).await.unwrap();
-    assert_eq!(header.as_bytes(), &body[..]);
-    assert!(header.parse::<Uuid>().is_ok());
+    let id = response.headers()["x-request-id"].to_str().unwrap();
+    assert!(id.parse::<Uuid>().is_ok(), "{id}");
 }
 
 #[tokio::test]
@@ -61,7 +57,7 @@ async fn what_axum_refuses_is_a_problem_too() {
         assert_eq!(body["type"], format!("urn:mastersign:problem:{kind}"));
     }
     let request = Request::post("/ok").body(Body::empty()).unwrap();
-    let response = app().oneshot(request).await.unwrap();
+    let response = answer(request).await;
     assert_eq!(response.headers()[header::ALLOW], "GET,HEAD");
 }
 
@@ -87,7 +83,7 @@ async fn a_body_that_breaks_off_is_the_callers_fault() {
 }
 
 async fn send(request: Request) -> (u16, Value) {
-    let response = app().oneshot(request).await.unwrap();
+    let response = answer(request).await;
     let status = response.status();
     if status != StatusCode::OK {
         assert_eq!(response.headers()[header::CONTENT_TYPE], MEDIA_TYPE);
@@ -97,19 +93,9 @@ async fn send(request: Request) -> (u16, Value) {
     (status.as_u16(), serde_json::from_slice(&body).unwrap())
 }
 
-fn app() -> Router {
+async fn answer(request: Request) -> Response {
     let router = Router::new()
-        .route(
-            "/ok",
-            get(async |request: Request| {
-                request
-                    .extensions()
-                    .get::<RequestId>()
-                    .unwrap()
-                    .0
-                    .to_string()
-            }),
-        )
+        .route("/ok", get(async || "ok"))
         .route("/length", put(async |body: String| body.len().to_string()))
         .route("/panic", get(panics))
         .route("/hang", get(std::future::pending::<()>));
@@ -123,7 +109,12 @@ fn app() -> Router {
         request_timeout: Duration::from_secs(1),
         drain_timeout: Duration::from_secs(1),
     };
-    layered(router, Duration::from_millis(200), Admission::new(&limits))
+    let around = Around::new(Duration::from_millis(200), Admission::new(&limits));
+    around
+        .answer(request, async |request| {
+            router.oneshot(request).await.unwrap()
+        })
+        .await
 }
 
 async fn panics() {

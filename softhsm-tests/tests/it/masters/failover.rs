@@ -39,8 +39,8 @@ pub(super) fn stopped_masters_are_left_one_after_the_other(version: Version) {
     }
 }
 
-/// Each kind of master that is no good at each of three positions: the minion asks it, says what was
-/// wrong, and ends at a good one.
+/// Each kind of master that is no good at each of three positions: the minion asks it, says what
+/// was wrong, and ends at a good one.
 pub(super) fn masters_that_are_no_good_are_passed_over_at_every_position(version: Version) {
     let stage = stage(version);
     let trio = stage.trio().unwrap();

@@ -1,18 +1,25 @@
 //! One file: opened, bounded, parsed.
-//!
-//! The minion runs as root and reads directories that a package may have given to somebody else, so
-//! a file is opened without waiting, must be a regular one of bounded size, and is never quoted in
-//! an error.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use nix::fcntl::OFlag;
 use serde_json::{Map, Value};
 
-use super::yaml::{self, Mistake, python_str};
+use crate::yaml::{self, Mistake};
+
+/// A file that was read, and who may change it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Source {
+    /// The file.
+    pub path: PathBuf,
+    /// Its owner.
+    pub owner: u32,
+    /// Its mode.
+    pub mode: u32,
+}
 
 /// Why a file is not used.
 #[derive(Debug, thiserror::Error)]
@@ -24,9 +31,6 @@ pub enum FileError {
     /// `include` that is neither a text nor a list of texts.
     #[error("`include` in {} is neither a path nor a list of paths", .0.display())]
     Include(PathBuf),
-    /// The directory does not exist.
-    #[error("there is no directory {}; -c says in which directory the file `minion` is", .0.display())]
-    NoDirectory(PathBuf),
     /// Something else than a file.
     #[error("{} is not a regular file", .0.display())]
     NotAFile(PathBuf),
@@ -57,7 +61,16 @@ pub enum FileError {
 }
 
 /// Reads a file whole; none if there is none.
-pub(super) fn text(path: &Path) -> Result<Option<String>, FileError> {
+///
+/// # Errors
+///
+/// Fails on what is no regular file, too large, not UTF-8 or not to be read.
+pub fn text(path: &Path) -> Result<Option<String>, FileError> {
+    Ok(read(path)?.map(|(text, _)| text))
+}
+
+/// As [`text`], with what there is to know about the very file that was opened.
+pub(super) fn read(path: &Path) -> Result<Option<(String, Source)>, FileError> {
     let failed = |source| FileError::Read {
         path: path.to_owned(),
         source,
@@ -78,7 +91,13 @@ pub(super) fn text(path: &Path) -> Result<Option<String>, FileError> {
     if metadata.len() > LARGEST {
         return Err(FileError::TooMuch(path.to_owned()));
     }
-    content(file).map(Some).map_err(failed)
+    let source = Source {
+        path: path.to_owned(),
+        owner: metadata.uid(),
+        mode: metadata.mode() & 0o7777,
+    };
+    let text = content(file).map_err(failed)?;
+    Ok(Some((text, source)))
 }
 
 fn content(file: File) -> io::Result<String> {
@@ -87,24 +106,17 @@ fn content(file: File) -> io::Result<String> {
     Ok(text)
 }
 
-/// Parses a file of options.
+/// Parses the text of a file that holds a mapping.
 ///
-/// Salt 3008.5, `salt/config/__init__.py`, `_read_conf_file`.
-pub(super) fn parse(path: &Path, text: &str) -> Result<Map<String, Value>, FileError> {
-    let mut options = mapping(path, text)?;
-    if let Some(id) = options.get_mut("id") {
-        *id = Value::String(python_str(id));
-    }
-    Ok(options)
-}
-
-/// Parses a file that holds a mapping.
-pub(super) fn mapping(path: &Path, text: &str) -> Result<Map<String, Value>, FileError> {
+/// # Errors
+///
+/// Fails if it holds anything else; the error names `path`, which is not opened.
+pub fn mapping(path: &Path, text: &str) -> Result<Map<String, Value>, FileError> {
     let document = yaml::load(text).map_err(|source| FileError::Yaml {
         path: path.to_owned(),
         source,
     })?;
-    match document {
+    match yaml::to_json(&document) {
         Value::Object(options) => Ok(options),
         // Python: `safe_load(..) or {}`.
         Value::Null | Value::Bool(false) => Ok(Map::new()),

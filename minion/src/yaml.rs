@@ -1,19 +1,22 @@
 //! YAML as Salt's loader reads it.
 //!
-//! Salt loads its configuration with `PyYAML`, which knows YAML 1.1 by rules of its own, and changes
-//! some of them (Salt 3008.5, `salt/utils/yamlloader.py`): `0750` is 750, a date is a text, and a key
-//! that is there twice is an error. An `id: 007` must be the same minion under both programs, so the
-//! events of a parser are made into values here; a library that makes values makes those of YAML
-//! 1.2.
+//! Salt loads its configuration with `PyYAML`, which knows YAML 1.1 by rules of its own, and
+//! changes some of them (Salt 3008.5, `salt/utils/yamlloader.py`): `0750` is 750, a date is a text,
+//! and a key that is there twice is an error. An `id: 007` must be the same minion under both
+//! programs, so the events of a parser are made into values here; a library that makes values makes
+//! those of YAML 1.2. The values are those of the wire, as an argument of a job is read the same
+//! way and a key need not be a text.
 
+mod json;
 mod scalar;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use granit_parser::{Event, Parser, ScalarStyle, ScanError, Span, StrInput, Tag};
-use serde_json::{Map, Value};
 
-pub(super) use scalar::python_str;
+use crate::wire::msgpack::Value;
+
+pub use json::{python_str, to_json};
 
 /// Why a text is no document, and where.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -43,7 +46,11 @@ enum Why {
 }
 
 /// Reads a text of one document; nothing at all is null.
-pub(super) fn load(text: &str) -> Result<Value, Mistake> {
+///
+/// # Errors
+///
+/// Names the line and what is wrong there, and quotes nothing.
+pub fn load(text: &str) -> Result<Value, Mistake> {
     let mut composer = Composer {
         parser: Parser::new_from_str(text.trim_start_matches('\u{feff}')),
         anchors: HashMap::new(),
@@ -65,7 +72,7 @@ pub(super) fn load(text: &str) -> Result<Value, Mistake> {
             _ => {}
         }
     }
-    Ok(document.unwrap_or_default())
+    Ok(document.unwrap_or(Value::Nil))
 }
 
 struct Composer<'a> {
@@ -149,14 +156,14 @@ impl<'a> Composer<'a> {
                 // PyYAML gives it a tag of its own that no loader knows.
                 (ScalarStyle::Plain, "=") => Err(self.fail(Why::Tag)),
                 (ScalarStyle::Plain, _) => Ok(scalar::resolve(text)),
-                _ => Ok(Value::from(text)),
+                _ => Ok(text.into()),
             };
         };
         match core(tag) {
-            Some("str" | "timestamp") => Ok(Value::from(text)),
+            Some("str" | "timestamp") => Ok(text.into()),
             Some("int" | "float" | "bool" | "null") => Ok(scalar::resolve(text)),
             // `!` alone makes a text of anything.
-            None if [tag.handle(), tag.suffix()].concat() == "!" => Ok(Value::from(text)),
+            None if [tag.handle(), tag.suffix()].concat() == "!" => Ok(text.into()),
             Some(_) | None => Err(self.fail(Why::Tag)),
         }
     }
@@ -179,7 +186,7 @@ impl<'a> Composer<'a> {
     }
 
     fn mapping(&mut self, depth: usize) -> Result<Value, Mistake> {
-        let (mut map, mut merged) = (Map::new(), Map::new());
+        let (mut map, mut merged) = (Mapping::default(), Mapping::default());
         loop {
             let event = self.inner()?;
             let merges =
@@ -195,39 +202,90 @@ impl<'a> Composer<'a> {
                 self.merge(&mut merged, value)?;
                 continue;
             }
-            if matches!(key, Value::Array(_) | Value::Object(_)) {
+            if matches!(key, Value::Array(_) | Value::Map(_)) {
                 return Err(self.fail(Why::Key));
             }
-            if map.insert(python_str(&key), value).is_some() {
+            if !map.add(key, value) {
                 return Err(fail);
             }
         }
         // What the mapping says itself wins, wherever `<<` stands in it.
-        for (key, value) in merged {
-            map.entry(key).or_insert(value);
+        for (key, value) in merged.entries {
+            map.add(key, value);
         }
-        Ok(Value::Object(map))
+        Ok(Value::Map(map.entries))
     }
 
     /// The mappings behind `<<`; of several the first wins.
-    fn merge(&self, into: &mut Map<String, Value>, value: Value) -> Result<(), Mistake> {
+    fn merge(&self, into: &mut Mapping, value: Value) -> Result<(), Mistake> {
         let maps = match value {
-            Value::Object(map) => vec![Value::Object(map)],
+            map @ Value::Map(_) => vec![map],
             Value::Array(list) => list,
-            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => Vec::new(),
+            Value::Nil
+            | Value::Bool(_)
+            | Value::Unsigned(_)
+            | Value::Signed(_)
+            | Value::Float(_)
+            | Value::Raw(_)
+            | Value::Extension(..) => Vec::new(),
         };
         if maps.is_empty() {
             return Err(self.fail(Why::Merge));
         }
         for map in maps {
-            let Value::Object(map) = map else {
+            let Value::Map(map) = map else {
                 return Err(self.fail(Why::Merge));
             };
             for (key, value) in map {
-                into.entry(key).or_insert(value);
+                into.add(key, value);
             }
         }
         Ok(())
+    }
+}
+
+/// Entries in the order of the text, no key twice.
+#[derive(Default)]
+struct Mapping {
+    entries: Vec<(Value, Value)>,
+    keys: HashSet<Key>,
+}
+
+impl Mapping {
+    /// Adds an entry, unless its key is there already.
+    fn add(&mut self, key: Value, value: Value) -> bool {
+        let new = self.keys.insert(Key::of(&key));
+        if new {
+            self.entries.push((key, value));
+        }
+        new
+    }
+}
+
+/// What makes two keys one to Python, where `1`, `1.0` and `True` are equal.
+#[derive(PartialEq, Eq, Hash)]
+enum Key {
+    Number(i128),
+    Other(String),
+    Text(Vec<u8>),
+}
+
+impl Key {
+    fn of(value: &Value) -> Self {
+        match value {
+            Value::Bool(truth) => Self::Number((*truth).into()),
+            Value::Unsigned(number) => Self::Number((*number).into()),
+            Value::Signed(number) => Self::Number((*number).into()),
+            Value::Raw(text) => Self::Text(text.clone()),
+            // A float without a fraction is written like the integer that it equals.
+            Value::Float(number) => {
+                let text = number.to_string();
+                text.parse().map_or(Self::Other(text), Self::Number)
+            }
+            Value::Nil | Value::Array(_) | Value::Map(_) | Value::Extension(..) => {
+                Self::Other(format!("{value:?}"))
+            }
+        }
     }
 }
 
@@ -239,8 +297,14 @@ fn core(tag: &Tag) -> Option<&str> {
 fn size(value: &Value) -> usize {
     let inner: usize = match value {
         Value::Array(list) => list.iter().map(size).sum(),
-        Value::Object(map) => map.values().map(size).sum(),
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => 0,
+        Value::Map(map) => map.iter().map(|(_, value)| size(value)).sum(),
+        Value::Nil
+        | Value::Bool(_)
+        | Value::Unsigned(_)
+        | Value::Signed(_)
+        | Value::Float(_)
+        | Value::Raw(_)
+        | Value::Extension(..) => 0,
     };
     inner.saturating_add(1)
 }

@@ -4,7 +4,7 @@
 //! 3008.5, `salt/utils/yamlloader.py`, `construct_scalar`, takes leading zeros off before Python
 //! could take the number for an octal one.
 
-use serde_json::{Number, Value};
+use crate::wire::msgpack::Value;
 
 /// The value of a plain scalar.
 pub(super) fn resolve(text: &str) -> Value {
@@ -13,22 +13,11 @@ pub(super) fn resolve(text: &str) -> Value {
         "no" | "No" | "NO" | "false" | "False" | "FALSE" | "off" | "Off" | "OFF" => {
             Value::Bool(false)
         }
-        "" | "~" | "null" | "Null" | "NULL" => Value::Null,
+        "" | "~" | "null" | "Null" | "NULL" => Value::Nil,
         other => {
             let number = float(other).or_else(|| integer(other));
-            number.unwrap_or_else(|| Value::from(other))
+            number.unwrap_or_else(|| other.into())
         }
-    }
-}
-
-/// Python's `str` of a scalar: Salt makes a text of an `id` that is none.
-pub(in super::super) fn python_str(value: &Value) -> String {
-    match value {
-        Value::Null => "None".to_owned(),
-        Value::Bool(true) => "True".to_owned(),
-        Value::Bool(false) => "False".to_owned(),
-        Value::String(text) => text.clone(),
-        Value::Number(_) | Value::Array(_) | Value::Object(_) => value.to_string(),
     }
 }
 
@@ -58,9 +47,9 @@ fn integer(text: &str) -> Option<Value> {
     };
     let number = i128::try_from(number?).ok()?.checked_mul(sign)?;
     // Python's integers have no end; what is larger than ours is kept as it is written.
-    let small = i64::try_from(number).map(Number::from);
-    let number = small.or_else(|_| u64::try_from(number).map(Number::from));
-    Some(number.map_or_else(|_| Value::from(text), Value::Number))
+    let small = i64::try_from(number).map(Value::from);
+    let number = small.or_else(|_| u64::try_from(number).map(Value::from));
+    Some(number.unwrap_or_else(|_| text.into()))
 }
 
 /// Digits and underscores, at least one of them a digit.
@@ -91,12 +80,12 @@ fn sixtieth(part: &str) -> Option<u8> {
 
 fn float(text: &str) -> Option<Value> {
     let (sign, body) = signed(text);
-    // JSON has neither and no option takes them; an id gets the text that Python writes.
     if matches!(body, ".inf" | ".Inf" | ".INF") {
-        return Some(Value::from(if sign < 0 { "-inf" } else { "inf" }));
+        let infinity = f64::INFINITY;
+        return Some(Value::Float(if sign < 0 { -infinity } else { infinity }));
     }
     if matches!(text, ".nan" | ".NaN" | ".NAN") {
-        return Some(Value::from("nan"));
+        return Some(Value::Float(f64::NAN));
     }
     let (whole, rest) = body.split_once('.')?;
     let (fraction, exponent) = match rest.split_once(['e', 'E']) {
@@ -137,7 +126,7 @@ fn float(text: &str) -> Option<Value> {
         clean(body).parse().ok()?
     };
     let sign = if sign < 0 { -1.0 } else { 1.0 };
-    Number::from_f64(sign * value).map(Value::Number)
+    Some(Value::Float(sign * value))
 }
 
 fn signed(text: &str) -> (i128, &str) {

@@ -1,15 +1,13 @@
 //! Python's `glob.glob` and `os.path.expanduser`, as far as Salt's `include` uses them.
 //!
 //! A crate for globs has rules of its own for hidden files, braces and `**`; what counts here is
-//! which files a stock minion reads.
+//! which files Salt reads.
 
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
 
 use nix::unistd::{Uid, User};
-
-use super::include::sort;
 
 /// The files that a pattern names, sorted; none if nothing matches.
 pub(super) fn matches(pattern: &Path) -> io::Result<Vec<PathBuf>> {
@@ -137,4 +135,9 @@ fn in_class(class: &[u8], byte: u8) -> bool {
         }
     }
     found != negated
+}
+
+/// Python's `sorted` on paths: by their text, not by their components.
+fn sort(paths: &mut [PathBuf]) {
+    paths.sort_by(|a, b| a.as_os_str().as_bytes().cmp(b.as_os_str().as_bytes()));
 }

@@ -4,6 +4,11 @@ use serde_json::json;
 
 use super::*;
 
+/// A text as what reads options sees it.
+fn load(text: &str) -> Result<serde_json::Value, Mistake> {
+    super::load(text).map(|value| to_json(&value))
+}
+
 #[test]
 fn plain_words_are_what_they_are_to_salt() {
     for (text, value) in [
@@ -74,8 +79,8 @@ fn anchors_and_merges_are_followed() {
         })
     );
     assert_eq!(
-        load("1: a\nyes: b\n~: c\n").unwrap(),
-        json!({"1": "a", "True": "b", "None": "c"})
+        load("2: a\nyes: b\n~: c\n").unwrap(),
+        json!({"2": "a", "True": "b", "None": "c"})
     );
 }
 
@@ -89,6 +94,8 @@ fn mistakes_are_named_by_line() {
         ("a: 1\nb: !!python/object:x {}\n", 2, Why::Tag),
         ("a: !own x\n", 1, Why::Tag),
         ("a: =\n", 1, Why::Tag),
+        ("1: a\ntrue: b\n", 2, Why::Twice),
+        ("1.0: a\n1: b\n", 2, Why::Twice),
         ("? [a]\n: 1\n", 2, Why::Key),
         ("<<: 1\n", 1, Why::Merge),
     ] {
@@ -118,6 +125,20 @@ fn nothing_and_comments_are_null() {
         "\u{feff}# a\n",
         "--- ~\n...\n",
     ] {
-        assert_eq!(load(text).unwrap(), Value::Null, "{text:?}");
+        assert_eq!(load(text).unwrap(), json!(null), "{text:?}");
     }
+}
+
+#[test]
+fn keys_keep_their_types() {
+    let text = |text: &str| Value::from(text);
+    assert_eq!(
+        super::load("{1: a, '1': b, 1.5: c, ~: d}\n"),
+        Ok(Value::Map(vec![
+            (Value::Unsigned(1), text("a")),
+            (text("1"), text("b")),
+            (Value::Float(1.5), text("c")),
+            (Value::Nil, text("d")),
+        ]))
+    );
 }

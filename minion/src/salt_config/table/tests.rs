@@ -48,24 +48,24 @@ fn table(options: &Map<String, Value>, file: &str) -> Table {
         };
         (option.clone(), entry)
     };
-    options.iter().map(entry).collect()
+    Table(options.iter().map(entry).collect())
 }
 
 proptest! {
     #[test]
     fn the_files_of_one_include_merge_as_salt_merges_them(files in prop::collection::vec(tables(), 0..5)) {
-        let mut ours = Table::new();
+        let mut ours = Table::default();
         let mut salts = Map::new();
         for (number, options) in files.iter().enumerate() {
-            merge_tables(&mut ours, table(options, &number.to_string()));
+            ours.merge(table(options, &number.to_string()));
             salts = update(&salts, options);
         }
         let values: Map<String, Value> = ours
             .iter()
-            .map(|(option, entry)| (option.clone(), entry.value.clone()))
+            .map(|(option, entry)| (option.to_owned(), entry.value.clone()))
             .collect();
         prop_assert_eq!(values, salts);
-        for (option, entry) in &ours {
+        for (option, entry) in ours.iter() {
             let last = files.iter().rposition(|options| options.contains_key(option)).unwrap();
             let last = last.to_string();
             prop_assert_eq!(&*entry.file, Path::new(&last));

@@ -7,7 +7,8 @@ use std::path::{Component, Path, PathBuf};
 ///
 /// Salt 3008.5, `salt/config/__init__.py`: with its own root, `/`, every absolute path counts as
 /// one below the default root and is moved below the configured one.
-pub(super) fn below(root_dir: &Path, path: &Path) -> PathBuf {
+#[must_use]
+pub fn below(root_dir: &Path, path: &Path) -> PathBuf {
     if path.starts_with(root_dir) && path != root_dir {
         return normal(path);
     }
@@ -19,7 +20,8 @@ pub(super) fn below(root_dir: &Path, path: &Path) -> PathBuf {
 }
 
 /// Python's `normpath`: `.` and `..` are resolved in the text, as Salt does.
-pub(super) fn normal(path: &Path) -> PathBuf {
+#[must_use]
+pub fn normal(path: &Path) -> PathBuf {
     let mut clean = PathBuf::new();
     for part in path.components() {
         match part {
