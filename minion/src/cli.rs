@@ -103,3 +103,40 @@ impl From<&LogArguments> for Overrides {
 pub fn complain(error: &anyhow::Error) {
     eprintln!("mastersign-minion: {error:#}");
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::Cli;
+    use crate::failover::Exit;
+
+    #[test]
+    fn each_exit_code_is_explained() {
+        let page = include_str!("../../docs/problems.md");
+        let command = Cli::command();
+        let mut found = 0;
+        for below in command.get_subcommands() {
+            let help = below.get_after_help().map(ToString::to_string);
+            let help = help.unwrap_or_default();
+            let Some((_, codes)) = help.split_once("Exit codes") else {
+                continue;
+            };
+            for line in codes.lines().skip(1) {
+                let code = line.split_whitespace().next().unwrap();
+                assert!(page.contains(&format!("\n### exit-{code}\n")), "{line}");
+                found += 1;
+            }
+        }
+        assert!(found > 10, "{found}");
+        // Those of `run` are salt-minion's and stand in docs/salt-compatibility.md.
+        for exit in [
+            Exit::NoMaster,
+            Exit::NoPermission,
+            Exit::Unresolved,
+            Exit::Untrusted,
+        ] {
+            assert!(page.contains(&format!("\n### exit-{}\n", exit.code())));
+        }
+    }
+}

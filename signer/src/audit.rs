@@ -9,6 +9,7 @@
 pub mod chain;
 mod inbox;
 mod record;
+pub mod sink;
 
 pub use inbox::{Inbox, Note};
 pub use record::{Action, Actor, Digest, DigestError, Event, ReadError, Record};

@@ -63,6 +63,7 @@ use hsm_config::Hsm;
 use minion::verify::Algorithm;
 use uuid::Uuid;
 
+use crate::audit::sink::Sink;
 use crate::authorize::MasterId;
 
 pub use file::Layer;
@@ -112,6 +113,10 @@ pub struct Config {
     pub limits: Limits,
     /// What it writes to standard error.
     pub log: Log,
+    /// What it insists on before it serves.
+    pub hardening: Hardening,
+    /// Where it tells the heads of the audit chain besides.
+    pub audit_head_sink: Sink,
 }
 
 impl Config {
@@ -210,6 +215,8 @@ pub struct Signing {
 pub struct Limits {
     /// Open connections on the API; the next one waits in the kernel.
     pub connections: usize,
+    /// Of those, how many one network address may hold; the next one is closed.
+    pub connections_per_address: usize,
     /// Requests that are answered at once; the next one is turned away.
     pub requests: usize,
     /// What one client key may ask each second, and as much again at once.
@@ -223,6 +230,15 @@ pub struct Limits {
     pub request_timeout: Duration,
     /// How long requests in flight may go on after the service was told to stop.
     pub drain_timeout: Duration,
+}
+
+/// What the service insists on before it serves.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Hardening {
+    /// Serve as root too.
+    pub allow_root: bool,
+    /// Do not serve unless the kernel holds all of the confinement.
+    pub required: bool,
 }
 
 /// What is written to standard error.

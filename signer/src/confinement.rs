@@ -1,9 +1,12 @@
-//! What the service and its HSM workers may never do, held by the kernel (Landlock).
+//! What the service and its HSM workers may never do, held by the kernel (Landlock and seccomp).
 //!
-//! They write nowhere below the system's own directories and people's homes, and listen on no port
+//! They make none of the system calls of `calls`. They write nowhere below the system's own directories and people's homes, and listen on no port
 //! but the configured ones. Vendors' modules keep files in places of their own, so the list is of
 //! what is closed and not of what is open; systemd's `ProtectSystem=strict` in the unit goes further
-//! where it is used. A kernel without Landlock is no reason not to serve, and is said.
+//! where it is used. A kernel without one of the two is no reason not to serve, unless the operator
+//! says so, and is said.
+
+mod calls;
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -14,12 +17,33 @@ use landlock::{
     RulesetCreatedAttr, RulesetError, RulesetStatus, path_beneath_rules,
 };
 
-use crate::config::Config;
+use serde::Serialize;
 
-/// How much of it the kernel holds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Confinement {
-    /// The kernel has no Landlock, or it is switched off.
+use crate::config::Config;
+use crate::telemetry::Chain;
+
+/// How much the kernel holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Confinement {
+    /// What may be written, and which ports may be opened.
+    pub landlock: Enforced,
+    /// Which system calls may be made.
+    pub seccomp: Enforced,
+}
+
+impl Confinement {
+    /// Whether the kernel holds all of it.
+    #[must_use]
+    pub fn is_whole(self) -> bool {
+        self.landlock == Enforced::Whole && self.seccomp == Enforced::Whole
+    }
+}
+
+/// How much of one kind the kernel holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Enforced {
+    /// The kernel does not have it, or it is switched off.
     Absent,
     /// An older kernel holds a part of it.
     Partial,
@@ -27,7 +51,7 @@ pub enum Confinement {
     Whole,
 }
 
-impl Confinement {
+impl Enforced {
     /// For the metric: 0, 0.5 or 1.
     #[must_use]
     pub const fn share(self) -> f64 {
@@ -44,8 +68,32 @@ impl Confinement {
 ///
 /// # Errors
 ///
-/// Fails if the kernel refuses the rules; one that has no Landlock is not an error.
+/// Fails if the kernel refuses the rules; one that has no Landlock or no seccomp is not an error.
 pub fn confine(config: &Config) -> Result<Confinement, RulesetError> {
+    Ok(Confinement {
+        landlock: restrict(config)?,
+        seccomp: enforced("the service", calls::refuse()),
+    })
+}
+
+/// Keeps this process from ever becoming another program, all its threads; for a worker that has
+/// everything it needs. The service cannot do without: it starts workers for as long as it lives.
+#[must_use]
+pub fn forbid_programs() -> Enforced {
+    enforced("an HSM worker", calls::refuse_programs())
+}
+
+fn enforced(who: &str, applied: Result<(), seccompiler::Error>) -> Enforced {
+    match applied {
+        Ok(()) => Enforced::Whole,
+        Err(error) => {
+            tracing::warn!(error = %Chain(&error), "the kernel refuses no system calls to {who}");
+            Enforced::Absent
+        }
+    }
+}
+
+fn restrict(config: &Config) -> Result<Enforced, RulesetError> {
     let writes = AccessFs::from_write(ABI::V4);
     let mut rules = Ruleset::default()
         .set_compatibility(CompatLevel::BestEffort)
@@ -57,9 +105,9 @@ pub fn confine(config: &Config) -> Result<Confinement, RulesetError> {
         rules = rules.add_rule(NetPort::new(address.port(), AccessNet::BindTcp))?;
     }
     Ok(match rules.restrict_self()?.ruleset {
-        RulesetStatus::FullyEnforced => Confinement::Whole,
-        RulesetStatus::PartiallyEnforced => Confinement::Partial,
-        RulesetStatus::NotEnforced => Confinement::Absent,
+        RulesetStatus::FullyEnforced => Enforced::Whole,
+        RulesetStatus::PartiallyEnforced => Enforced::Partial,
+        RulesetStatus::NotEnforced => Enforced::Absent,
     })
 }
 

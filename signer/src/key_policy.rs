@@ -242,6 +242,14 @@ mod tests {
         }
     }
 
+    /// No key is known that would show it: the blocks of the known collisions are not in base64.
+    #[test]
+    fn what_is_signed_was_searched_for_a_collision() {
+        let rule: fn(&PublicKey) -> Result<(), Refusal> = collision::none;
+        let mut rules = RULES.iter();
+        assert!(rules.any(|Rule(known)| std::ptr::fn_addr_eq(*known, rule)));
+    }
+
     #[test]
     fn the_signing_key_is_never_signed() {
         let (signing, master) = (MasterKey::generate().public, MasterKey::generate().public);

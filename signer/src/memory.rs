@@ -3,6 +3,8 @@
 use nix::sys::prctl::set_dumpable;
 use nix::sys::resource::{Resource, setrlimit};
 
+use crate::terminal;
+
 /// Keeps this process out of core files, and its memory from debuggers of the same user. Every
 /// process that holds a PIN does this first.
 ///
@@ -15,8 +17,25 @@ pub fn harden() -> nix::Result<()> {
     dumps
 }
 
+/// Lets a panic say where it happened and not what it said: its words are made of the values that
+/// were at hand, and one of them may be a PIN.
+pub fn quiet_panics() {
+    std::panic::set_hook(Box::new(|panic| {
+        let thread = std::thread::current();
+        let name = thread.name().unwrap_or("without a name");
+        let place = panic.location().map(ToString::to_string);
+        // Nobody is left to tell if standard error is closed.
+        let _ = terminal::note(format_args!(
+            "the thread {name} panicked at {}; its words are kept back, for this process holds a PIN",
+            place.unwrap_or_default()
+        ));
+    }));
+}
+
 #[cfg(test)]
 mod tests {
+    use std::process::Command;
+
     use nix::sys::prctl::get_dumpable;
     use nix::sys::resource::getrlimit;
 
@@ -30,4 +49,31 @@ mod tests {
         // Other tests of this process look at themselves in /proc.
         set_dumpable(true).unwrap();
     }
+
+    #[test]
+    fn a_panic_says_where_it_was_and_keeps_its_words_back() {
+        let mut child = Command::new(std::env::current_exe().unwrap());
+        child.args(["--ignored", "--exact", "--nocapture", LOSES_ITS_PIN]);
+        let output = child.output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+        let [said, told] =
+            [output.stdout, output.stderr].map(|text| String::from_utf8(text).unwrap());
+        assert!(said.contains("1 passed"), "{said}");
+        assert!(told.contains("memory.rs:"), "{told}");
+        assert!(
+            !told.contains("canary") && !said.contains("canary"),
+            "{said}{told}"
+        );
+    }
+
+    #[test]
+    #[ignore = "the process of the test above"]
+    fn a_process_that_panics_over_its_pin() {
+        quiet_panics();
+        let lost = std::panic::catch_unwind(|| panic!("canary-{}", 4711));
+        assert!(lost.is_err());
+        drop(std::panic::take_hook());
+    }
+
+    const LOSES_ITS_PIN: &str = "memory::tests::a_process_that_panics_over_its_pin";
 }

@@ -9,6 +9,7 @@
 mod admission;
 mod inbox;
 mod listener;
+mod origin;
 mod readiness;
 mod reload;
 pub mod request;
@@ -35,9 +36,11 @@ use self::readiness::Sources;
 use self::request::Around;
 use crate::api::{Api, health};
 use crate::audit::Inbox;
+use crate::audit::sink::Follower;
 use crate::authorize::{OperatorsCa, OperatorsCaError};
 use crate::clock::{Clock, SystemClock};
 use crate::config::{Config, Limits};
+use crate::confinement::Confinement;
 use crate::control::{ControlError, Door, Parts as Reach};
 use crate::hsm::latch::LatchKeyError;
 use crate::hsm::{self, LatchKey};
@@ -54,6 +57,8 @@ pub struct Options {
     pub metrics: Option<PrometheusHandle>,
     /// Log in to a token even if it says that a wrong PIN was presented lately.
     pub force_login: bool,
+    /// What the kernel holds this process to, if it was confined.
+    pub confinement: Option<Confinement>,
 }
 
 /// Where a server listens; with the ports that it got, if the configuration said 0.
@@ -118,6 +123,7 @@ pub struct Server {
     inbox: Inbox,
     live: Arc<Live>,
     admission: Admission,
+    heads: Follower,
 }
 
 impl Server {
@@ -134,6 +140,7 @@ impl Server {
         make_directory(&config.state_dir)?;
         // The store first: it refuses a directory into which others may write.
         let (backend, store) = open_store(config, &operators, &clock).await?;
+        let heads = tell_heads(config, &store);
         let (pool, door) = start_hsms(config, &options, &store)?;
         let service = Arc::new(Service::new(Parts {
             store: store.clone(),
@@ -145,8 +152,14 @@ impl Server {
         }));
         let admission = Admission::new(&config.limits);
         let live = Arc::new(Live::new(config.tls.clone(), tls));
-        let readiness = Sources::new(pool.clone(), store.clone(), backend, Arc::clone(&live));
-        let readiness = Arc::new(readiness);
+        let readiness = Arc::new(Sources::new(
+            pool.clone(),
+            store.clone(),
+            backend,
+            Arc::clone(&live),
+            heads.problem(),
+            options.confinement,
+        ));
         let watched = Arc::clone(&readiness) as Arc<dyn health::Sources>;
         Ok(Self {
             addresses: sockets.addresses,
@@ -177,6 +190,7 @@ impl Server {
             inbox: Inbox::new(&config.state_dir),
             live,
             admission,
+            heads,
         })
     }
 
@@ -238,6 +252,7 @@ impl Server {
             self.service.close().await;
         }
         self.store.close().await;
+        self.heads.finish().await;
         ops.drain.cancel();
         ops.abort.cancel();
         tasks.wait().await;
@@ -353,6 +368,8 @@ const fn operations(socket: TcpListener, router: Router, limits: Limits) -> List
         front: Front::Plain(router),
         limits: Limits {
             connections: OPS_CONNECTIONS,
+            // Balancer and scrapers may well share an address.
+            connections_per_address: OPS_CONNECTIONS,
             ..limits
         },
     }
@@ -422,6 +439,14 @@ async fn open_store(
         );
     }
     Ok((backend, store))
+}
+
+/// Begins to tell where the audit chain of this store ends.
+pub(crate) fn tell_heads(config: &Config, store: &Store) -> Follower {
+    // Asked for first, so that no commit falls between the two.
+    let heads = store.heads();
+    let found = store.state().head();
+    Follower::start(config.audit_head_sink.clone(), store.uuid(), found, heads)
 }
 
 /// Makes the state directory if it is missing, for the owner alone.

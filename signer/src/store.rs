@@ -18,6 +18,7 @@
 pub mod backend;
 mod change;
 mod committer;
+mod error;
 mod layout;
 mod load;
 pub mod memory;
@@ -39,13 +40,14 @@ use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
 
 use minion::verify::{KeyHash, PublicKey};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{broadcast, mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 pub use crate::audit::Actor;
 pub use backend::Backend;
+pub use error::Error;
 pub use load::OpenError;
 pub use memory::Memory;
 pub use operation::decide::DecideError;
@@ -58,8 +60,8 @@ pub use state::{
     StoredSignature,
 };
 
+use crate::audit::Note;
 use crate::audit::chain::Head;
-use crate::audit::{Note, ReadError};
 use crate::authorize::{CheckedStatement, MasterId, OperatorsCa};
 use crate::clock::Clock;
 use crate::hsm::{LatchError, PinLatch};
@@ -85,6 +87,8 @@ struct Inner {
     state: Arc<RwLock<State>>,
     clock: Arc<dyn Clock>,
     queue: mpsc::Sender<Box<dyn Job>>,
+    /// Where the audit chain ends, after each commit.
+    heads: broadcast::Sender<Head>,
     stop: CancellationToken,
     /// Awaited by the first `close`.
     committer: Mutex<Option<JoinHandle<()>>>,
@@ -127,7 +131,9 @@ impl Store {
         let Head { seq, hash } = loaded.head.0;
         tracing::info!(target: committer::AUDIT, store = %loaded.uuid, seq, %hash, "audit head found");
         let state = Arc::new(RwLock::new(loaded.state));
+        let (heads, _) = broadcast::channel(HEADS);
         let committer = Committer {
+            heads: heads.clone(),
             backend: Arc::clone(&backend),
             state: Arc::clone(&state),
             clock: Arc::clone(&clock),
@@ -145,6 +151,7 @@ impl Store {
                 state,
                 clock,
                 queue,
+                heads,
                 stop,
                 committer: Mutex::new(Some(task)),
             }),
@@ -155,6 +162,14 @@ impl Store {
     #[must_use]
     pub fn uuid(&self) -> Uuid {
         self.inner.uuid
+    }
+
+    /// The head of the audit chain after each commit from here on.
+    ///
+    /// Who is slower than commits are made misses the oldest ones, and is told how many.
+    #[must_use]
+    pub fn heads(&self) -> broadcast::Receiver<Head> {
+        self.inner.heads.subscribe()
     }
 
     /// The state as it was committed last. It must not be held over an `await`: changes wait for
@@ -424,68 +439,8 @@ impl PinLatch for Store {
     }
 }
 
-/// Why a change was not stored.
-#[derive(Clone, Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum Error {
-    /// The store was closed.
-    #[error("the store is closed")]
-    Closed,
-    /// The backend did not take the change.
-    #[error("the change was not written")]
-    Commit {
-        /// What the backend said.
-        #[source]
-        source: Arc<backend::Error>,
-    },
-    /// Somebody else wrote to the database.
-    #[error(
-        "the database was changed by somebody else than this service; restart it, so that it \
-         loads and checks the whole state again"
-    )]
-    Conflict,
-    /// A value that has no JSON form.
-    #[error("the row could not be encoded")]
-    Encode {
-        /// What the encoder said.
-        #[source]
-        source: Arc<serde_json::Error>,
-    },
-    /// The database gave no answer first, and turned out not to have applied the change.
-    #[error("the database did not apply the change")]
-    NotCommitted,
-    /// A record that has no canonical form.
-    #[error("the audit record could not be encoded")]
-    Record {
-        /// What the encoder said.
-        #[source]
-        source: ReadError,
-    },
-}
-
-impl Error {
-    /// Whether the same request may succeed later without anybody repairing something.
-    #[must_use]
-    pub fn is_retryable(&self) -> bool {
-        match self {
-            Self::Commit { source } => source.is_retryable(),
-            Self::NotCommitted => true,
-            Self::Closed | Self::Conflict | Self::Encode { .. } | Self::Record { .. } => false,
-        }
-    }
-}
-
-impl From<backend::Error> for Error {
-    fn from(source: backend::Error) -> Self {
-        match source {
-            backend::Error::Closed => Self::Closed,
-            other => Self::Commit {
-                source: Arc::new(other),
-            },
-        }
-    }
-}
-
+/// More commits than there are while a log daemon restarts.
+const HEADS: usize = 1024;
 /// Operations that may wait for the committer; a caller beyond waits to be let in. Each has a
 /// request behind it, and those are bounded by the server's limit of connections.
 const QUEUE: usize = 1024;

@@ -5,8 +5,9 @@ use std::fs;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::ExitStatus;
+use std::process::{Command, ExitStatus};
 
 use anyhow::{Context, Result};
 use minion::verify::PublicKey;
@@ -87,8 +88,13 @@ impl Site {
              id = \"{store}\"\n\
              [limits]\n\
              connections = 2000\n\
+             connections_per_address = 2000\n\
              requests = 4096\n\
              requests_per_second = 65536\n\
+             [hardening]\n\
+             allow_root = true\n\
+             [audit]\n\
+             head_sink = \"log\"\n\
              {hsm}",
             masters = site.pki.authority(Scope::Masters),
             operators = site.pki.authority(Scope::Operators),
@@ -214,14 +220,22 @@ impl Site {
     ///
     /// As [`Site::serve`].
     pub fn serve_in(&self, options: &[&str], environment: &[(&str, &Path)]) -> Result<Service> {
+        self.start(|command| command.args(options).envs(environment.iter().copied()))
+    }
+
+    /// The same as [`Site::serve`], as another user; only root can.
+    ///
+    /// # Errors
+    ///
+    /// As [`Site::serve`].
+    pub fn serve_as(&self, user: u32) -> Result<Service> {
+        self.start(|command| command.uid(user).gid(user))
+    }
+
+    fn start(&self, change: impl FnOnce(&mut Command) -> &mut Command) -> Result<Service> {
         let mut command = mastersign()?;
-        command
-            .arg("serve")
-            .arg("--config")
-            .arg(self.config())
-            .args(options)
-            .envs(environment.iter().copied());
-        let process = Process::start(&mut command)?;
+        command.arg("serve").arg("--config").arg(self.config());
+        let process = Process::start(change(&mut command))?;
         let line = process.log().wait_for("serving")?;
         Ok(Service {
             api: address(&line, "api")?,

@@ -20,6 +20,7 @@ use super::random::seed;
 use super::resolve::addresses;
 use super::setup::Setup;
 use super::speak::{Line, chain};
+use crate::config;
 use crate::failover::{Level, Random};
 use crate::jobs::{Answer, Context, Master, Reply};
 use crate::log::Escaped;
@@ -145,7 +146,14 @@ impl Work {
     /// Whether a master answers Salt's clear `ping`; anybody at that address could.
     async fn ping(&self, master: &str) -> bool {
         let within = self.setup.failover.auth_timeout;
-        let (host, port) = self.place(master);
+        let Some((host, port)) = self.place(master) else {
+            let master = Escaped(master);
+            tracing::warn!(
+                target: "minion::agent",
+                "a job asks for a ping of {master}, which is none of this minion's masters; it is answered with no"
+            );
+            return false;
+        };
         let answered = timeout(within, async {
             for target in addresses(&host, port, self.setup.network.ipv6).await.ok()? {
                 let options = request_options(&self.setup, target, within);
@@ -160,20 +168,27 @@ impl Work {
         answered.await.ok().flatten().unwrap_or(false)
     }
 
-    /// Where a master is that a job names: as configured, or by a host and perhaps a port behind a
-    /// colon; an IPv6 address with a port stands in brackets.
-    fn place(&self, name: &str) -> (String, u16) {
+    /// Where a master is that a job names, by its configured name or by its host and perhaps a port
+    /// behind a colon; an IPv6 address with a port stands in brackets.
+    ///
+    /// None for any other place: who has taken a master, or one of its users, must not look through
+    /// the minion at what listens in its network. Salt's own jobs name masters of the list.
+    fn place(&self, name: &str) -> Option<(String, u16)> {
         let masters = &self.setup.masters;
-        let usual = masters.first().map_or(4506, |one| one.port.get());
+        let at = |one: &config::Master| (one.host.clone(), one.port.get());
         if let Some(known) = masters.iter().find(|one| one.name == name) {
-            return (known.host.clone(), known.port.get());
+            return Some(at(known));
         }
         let bare = |host: &str| host.trim_matches(['[', ']']).to_owned();
         let parts = name.rsplit_once(':');
-        match parts.and_then(|(host, port)| Some((host, port.parse().ok()?))) {
-            Some((host, port)) if name.parse::<IpAddr>().is_err() => (bare(host), port),
-            Some(_) | None => (bare(name), usual),
-        }
+        let (host, port) = match parts.and_then(|(host, port)| Some((host, port.parse().ok()?))) {
+            Some((host, port)) if name.parse::<IpAddr>().is_err() => (bare(host), Some(port)),
+            Some(_) | None => (bare(name), None),
+        };
+        let mut known = masters.iter();
+        let known = known
+            .find(|one| one.host == host && port.is_none_or(|port: u16| port == one.port.get()));
+        known.map(at)
     }
 
     async fn resolve(&self, host: &str) -> Vec<IpAddr> {

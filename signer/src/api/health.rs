@@ -20,6 +20,7 @@ use minion::verify::KeyHash;
 use serde::Serialize;
 
 use crate::clock::Timestamp;
+use crate::confinement::Confinement;
 use crate::hsm;
 use crate::hsm::HsmStatus;
 use crate::store::backend::BoxFuture;
@@ -47,6 +48,10 @@ pub struct Facts {
     pub hsms: Vec<HsmStatus>,
     /// What is wrong with the certificates that were exchanged last.
     pub certificates: Option<String>,
+    /// Why the heads of the audit chain do not get where they are to be told.
+    pub audit_heads: Option<String>,
+    /// What the kernel holds the service to; nothing, if it was not asked to.
+    pub confinement: Option<Confinement>,
     /// When the service's certificate ends.
     pub not_after: Timestamp,
 }
@@ -74,6 +79,8 @@ pub struct Report {
     pub signing_key: Option<String>,
     /// When the service's certificate ends.
     pub certificate_not_after: Timestamp,
+    /// What the kernel holds the service to.
+    pub confinement: Option<Confinement>,
     /// What each HSM is doing.
     pub hsms: Vec<HsmStatus>,
 }
@@ -96,6 +103,7 @@ impl From<Facts> for Report {
         }
         reasons.extend(facts.refused_key);
         reasons.extend(facts.certificates);
+        reasons.extend(facts.audit_heads);
         if facts.hsms.is_empty() {
             reasons.push("no HSM is configured".to_owned());
         }
@@ -115,6 +123,7 @@ impl From<Facts> for Report {
             reasons,
             signing_key: facts.signing_key.map(|key| key.to_string()),
             certificate_not_after: facts.not_after,
+            confinement: facts.confinement,
             hsms: facts.hsms,
         }
     }

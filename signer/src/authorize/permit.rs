@@ -141,6 +141,8 @@ pub fn standing(master: &Master, key: KeyHash) -> Result<&KeyRecord, Denied> {
     match record.status {
         Status::Accepted => Ok(record),
         Status::Denied => Err(Denied::OtherKey),
+        // Named by an operator, and shown by nobody yet.
+        Status::Pending if record.key.is_none() => Err(Denied::Unknown),
         Status::Pending => Err(Denied::Pending),
         Status::Quarantined => Err(Denied::Quarantined),
         Status::Rejected => Err(Denied::Rejected),
@@ -350,6 +352,11 @@ mod tests {
             let master = scene.master(status, Some(scene.ada.sign(&scene.statement())));
             assert_eq!(scene.ask(&master).unwrap_err(), denied);
         }
+        let mut expected = scene.master(Status::Pending, None);
+        for record in expected.keys.values_mut() {
+            record.key = None;
+        }
+        assert_eq!(scene.ask(&expected).unwrap_err(), Denied::Unknown);
         let mut barred = scene.master(Status::Accepted, Some(scene.ada.sign(&scene.statement())));
         barred.barred = true;
         assert_eq!(scene.ask(&barred).unwrap_err(), Denied::Revoked);

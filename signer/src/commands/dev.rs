@@ -85,6 +85,7 @@ async fn serve(config: &Config, files: &Files, exit: bool) -> anyhow::Result<()>
             executable,
             metrics: Some(telemetry::metrics()?),
             force_login: false,
+            confinement: None,
         },
     )
     .await?;

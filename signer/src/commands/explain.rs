@@ -68,6 +68,8 @@ const PAGE: &str = include_str!("../../../docs/problems.md");
 mod tests {
     use std::collections::BTreeSet;
 
+    use clap::CommandFactory;
+
     use super::*;
     use crate::api::problem::Kind;
 
@@ -91,6 +93,33 @@ mod tests {
             let status = format!("{}. ", kind.status().as_u16());
             assert!(text.starts_with(&status), "{}", kind.code());
         }
+    }
+
+    /// The numbers in what a command's help says about its exit codes.
+    fn exit_codes(command: &clap::Command, found: &mut BTreeSet<String>) {
+        let help = command.get_after_help().map(ToString::to_string);
+        if let Some((_, codes)) = help.as_deref().unwrap_or_default().split_once("Exit codes") {
+            let words = codes.split([' ', '\n', ',', ';', ':']);
+            let number =
+                |word: &&str| !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_digit());
+            found.extend(words.filter(number).map(|code| format!("exit-{code}")));
+        }
+        for below in command.get_subcommands() {
+            exit_codes(below, found);
+        }
+    }
+
+    #[test]
+    fn every_exit_code_that_a_command_names_has_a_section() {
+        let mut named = BTreeSet::new();
+        exit_codes(&crate::cli::Cli::command(), &mut named);
+        // Those of the minion, which has a test of its own for them.
+        named.extend(["exit-69", "exit-77"].map(str::to_owned));
+        let told: BTreeSet<String> = sections()
+            .filter(|(name, _)| name.starts_with("exit-"))
+            .map(|(name, _)| name.to_owned())
+            .collect();
+        assert_eq!(named, told);
     }
 
     #[test]

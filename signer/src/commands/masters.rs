@@ -5,6 +5,7 @@
 //! fleet, so an operator names one key.
 
 mod decide;
+mod find;
 mod fingerprint;
 mod letters;
 mod listing;
@@ -20,6 +21,7 @@ use crate::authorize::Verb;
 use crate::client::Master;
 use crate::terminal;
 use decide::Decision;
+use fingerprint::Given;
 use usage::{Usage, master_id};
 
 /// The arguments of `mastersign masters`.
@@ -53,6 +55,12 @@ enum Command {
     /// List every master with the fingerprints of its keys
     #[command(name = "fingerprints", visible_alias = "finger-all")]
     Fingerprints,
+    /// Say whose key has this fingerprint, and which of its fingerprints it is
+    Find {
+        /// In any form and by any digest that Salt can be set to
+        #[arg(value_name = "FINGERPRINT")]
+        fingerprint: String,
+    },
     /// Show one master with the fingerprints of its keys
     #[command(visible_alias = "finger")]
     Show {
@@ -165,6 +173,7 @@ pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
             let masters = connection.wait(connection.client().masters())?;
             return list(&command, &masters, output);
         }
+        Command::Find { fingerprint } => return find(&fingerprint, connection, output),
         Command::Show { id } => return show(&id, connection, output),
         Command::Decide(decision) => decision.into_decision(),
     };
@@ -196,6 +205,34 @@ fn show(id: &str, connection: connection::Options, output: Output) -> anyhow::Re
         Output::Text => terminal::say(listing::show(&master)?)?,
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Shows the keys that have this fingerprint.
+fn find(
+    fingerprint: &str,
+    connection: connection::Options,
+    output: Output,
+) -> anyhow::Result<ExitCode> {
+    let given = match Given::parse(fingerprint) {
+        Ok(given) => given,
+        Err(error) => return refuse(&Usage::Fingerprint(error)),
+    };
+    let connection = Connection::open(connection)?;
+    let masters = connection.wait(connection.client().masters())?;
+    let found = find::find(&masters, &given);
+    match output {
+        Output::Json => terminal::say(find::document(&found))?,
+        Output::Text if found.is_empty() => {}
+        Output::Text => terminal::say(find::text(&found, &given)?)?,
+    }
+    if !found.is_empty() {
+        return Ok(ExitCode::SUCCESS);
+    }
+    let digest = given.digest();
+    terminal::note(format_args!(
+        "mastersign: no key of any master has this {digest} fingerprint, whatever it is made of"
+    ))?;
+    Ok(ExitCode::FAILURE)
 }
 
 impl Deciding {
@@ -293,7 +330,7 @@ Every decision is signed with the admin's own key, here: the service cannot take
 
 Exit codes:
   0   done, or nothing to do
-  1   failed, or somebody else decided meanwhile
+  1   failed, somebody else decided meanwhile, or nothing was found
   2   wrong usage, or not confirmed";
 
 #[cfg(test)]
@@ -356,6 +393,10 @@ mod tests {
             Ok(Some(Command::Fingerprints))
         ));
         assert!(matches!(command("masters -f m1"), Ok(Some(Command::Show { id })) if id == "m1"));
+        let found = command("masters -f 8E:d8:d3");
+        assert!(
+            matches!(found, Ok(Some(Command::Find { fingerprint })) if fingerprint == "8E:d8:d3")
+        );
         assert!(matches!(
             command("masters -l un"),
             Ok(Some(Command::Group { .. }))

@@ -7,7 +7,7 @@
 use std::io;
 use std::process::ExitCode;
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
@@ -53,33 +53,64 @@ pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     }
     telemetry::log(&config.log, arguments.log.as_deref())?;
     memory::harden().context("cannot keep this process out of core dumps")?;
-    if nix::unistd::geteuid().is_root() {
-        tracing::warn!(
-            "this runs as root and need not; deploy/mastersign.service has a user for it"
-        );
-    }
+    refuse_root(&config)?;
     let metrics = telemetry::metrics()?;
     server::make_directory(&config.state_dir)?;
     // Before the runtime has threads, which would stay outside.
     let confinement = confinement::confine(&config).context("cannot confine this process")?;
-    if confinement != Confinement::Whole {
-        tracing::warn!(
-            ?confinement,
-            "this kernel does not hold the service away from the system's files and other ports \
-             (Landlock, since Linux 6.7); rely on the unit's own settings"
-        );
-    }
-    metrics::gauge!("mastersign_landlock_enforced").set(confinement.share());
+    judge(confinement, &config)?;
     let options = Options {
         executable: std::env::current_exe().context("cannot tell which program this is")?,
         metrics: Some(metrics),
         force_login: arguments.force_login,
+        confinement: Some(confinement),
     };
     tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .context("cannot start the runtime")?
         .block_on(serve(&config, options))
+}
+
+/// Whoever takes the service gets what its user may do, and the service needs nothing of root's.
+fn refuse_root(config: &Config) -> anyhow::Result<()> {
+    if !nix::unistd::geteuid().is_root() {
+        return Ok(());
+    }
+    ensure!(
+        config.hardening.allow_root,
+        "this runs as root and need not: start it as a user of its own, as deploy/mastersign.service \
+         does; where there is no other user, as in a container, say allow_root = true under \
+         [hardening] in {}",
+        config.path.display()
+    );
+    tracing::warn!(
+        "this runs as root, as hardening.allow_root says; whoever takes it has the machine"
+    );
+    Ok(())
+}
+
+/// Says what the kernel does not hold, and refuses to go on if it has to.
+fn judge(confinement: Confinement, config: &Config) -> anyhow::Result<()> {
+    let Confinement { landlock, seccomp } = confinement;
+    metrics::gauge!("mastersign_landlock_enforced").set(landlock.share());
+    metrics::gauge!("mastersign_seccomp_enforced").set(seccomp.share());
+    if confinement.is_whole() {
+        return Ok(());
+    }
+    ensure!(
+        !config.hardening.required,
+        "this kernel does not hold all that hardening.required asks for (Landlock: {landlock:?}, \
+         seccomp: {seccomp:?}); a Linux from 6.7 on with both does, unless the container keeps them away"
+    );
+    tracing::warn!(
+        ?landlock,
+        ?seccomp,
+        "this kernel does not hold the service away from the system's files and other ports \
+         (Landlock, since Linux 6.7) or from system calls that it never makes (seccomp); rely on the \
+         unit's own settings"
+    );
+    Ok(())
 }
 
 fn check(config: &Config) -> anyhow::Result<ExitCode> {
@@ -129,6 +160,37 @@ impl Signals {
         tokio::select! {
             _ = self.terminate.recv() => {}
             _ = self.interrupt.recv() => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::confinement::Enforced;
+    use crate::tls::testing::Setting;
+
+    #[test]
+    fn a_kernel_that_holds_less_is_a_reason_not_to_serve_only_where_it_was_asked_for() {
+        let setting = Setting::new();
+        let text =
+            "[tls]\ncertificate = \"a\"\nkey = \"b\"\nmasters_ca = \"c\"\noperators_ca = \"d\"\n";
+        setting.write("mastersign.toml", text);
+        let mut config = Config::load(&setting.path().join("mastersign.toml")).unwrap();
+        let held = |landlock, seccomp| Confinement { landlock, seccomp };
+        for (confinement, serves) in [
+            (held(Enforced::Whole, Enforced::Whole), true),
+            (held(Enforced::Partial, Enforced::Whole), false),
+            (held(Enforced::Whole, Enforced::Absent), false),
+        ] {
+            config.hardening.required = false;
+            judge(confinement, &config).unwrap();
+            config.hardening.required = true;
+            assert_eq!(
+                judge(confinement, &config).is_ok(),
+                serves,
+                "{confinement:?}"
+            );
         }
     }
 }

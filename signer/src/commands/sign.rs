@@ -109,6 +109,7 @@ async fn sign(
         SystemClock.now(),
         arguments.max_age,
     )?;
+    let heads = server::tell_heads(config, &store);
     let executable = std::env::current_exe().context("cannot tell which program this is")?;
     let (pool, _) = server::start_pool(config, &executable, false, &store)?;
     let service = Service::new(Parts {
@@ -123,6 +124,9 @@ async fn sign(
     service.close().await;
     pool.shutdown().await;
     store.close().await;
+    if let Some(problem) = heads.finish().await {
+        terminal::note(problem)?;
+    }
     match ended? {
         Some(ready) => {
             write(out, &ready)?;

@@ -14,7 +14,10 @@ use serde::de::{Deserialize, Deserializer, Error as _};
 use uuid::Uuid;
 
 use super::file::Layer;
-use super::{Config, ConfigError, Limits, Listen, Log, LogFormat, Signing, StoreConfig, Tls};
+use super::{
+    Config, ConfigError, Hardening, Limits, Listen, Log, LogFormat, Signing, StoreConfig, Tls,
+};
+use crate::audit::sink::Sink;
 use crate::authorize::MasterId;
 
 /// One file, or several merged.
@@ -28,6 +31,8 @@ pub(super) struct File {
     signing: RawSigning,
     limits: RawLimits,
     log: RawLog,
+    audit: RawAudit,
+    hardening: RawHardening,
     hsm: Vec<toml::Spanned<RawHsm>>,
 }
 
@@ -89,6 +94,13 @@ impl File {
                 format: self.log.format.or(earlier.log.format),
                 filter: self.log.filter.or(earlier.log.filter),
             },
+            hardening: RawHardening {
+                allow_root: self.hardening.allow_root.or(earlier.hardening.allow_root),
+                required: self.hardening.required.or(earlier.hardening.required),
+            },
+            audit: RawAudit {
+                head_sink: self.audit.head_sink.or(earlier.audit.head_sink),
+            },
             hsm: Vec::new(),
         }
     }
@@ -145,6 +157,12 @@ impl File {
                     .filter
                     .map_or_else(|| "info".to_owned(), |filter| filter.0),
             },
+            hardening: self.hardening.finish(),
+            audit_head_sink: self
+                .audit
+                .head_sink
+                .map(|named| named.0)
+                .unwrap_or_default(),
             state_dir,
             path,
         })
@@ -192,8 +210,31 @@ struct RawLog {
 
 #[derive(Default, serde::Deserialize)]
 #[serde(deny_unknown_fields, default)]
+struct RawAudit {
+    head_sink: Option<NamedSink>,
+}
+
+#[derive(Default, serde::Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct RawHardening {
+    allow_root: Option<bool>,
+    required: Option<bool>,
+}
+
+impl RawHardening {
+    fn finish(self) -> Hardening {
+        Hardening {
+            allow_root: self.allow_root.unwrap_or_default(),
+            required: self.required.unwrap_or_default(),
+        }
+    }
+}
+
+#[derive(Default, serde::Deserialize)]
+#[serde(deny_unknown_fields, default)]
 struct RawLimits {
     connections: Option<Count>,
+    connections_per_address: Option<Count>,
     requests: Option<Count>,
     requests_per_second: Option<Count>,
     handshake_timeout: Option<Short>,
@@ -206,6 +247,9 @@ impl RawLimits {
     fn over(self, earlier: &Self) -> Self {
         Self {
             connections: self.connections.or(earlier.connections),
+            connections_per_address: self
+                .connections_per_address
+                .or(earlier.connections_per_address),
             requests: self.requests.or(earlier.requests),
             requests_per_second: self.requests_per_second.or(earlier.requests_per_second),
             handshake_timeout: self.handshake_timeout.or(earlier.handshake_timeout),
@@ -221,6 +265,7 @@ impl RawLimits {
         };
         Limits {
             connections: self.connections.map_or(1024, |count| count.0),
+            connections_per_address: self.connections_per_address.map_or(128, |count| count.0),
             requests: self.requests.map_or(512, |count| count.0),
             requests_per_second: self.requests_per_second.map_or(100, |count| count.0),
             handshake_timeout: seconds(self.handshake_timeout, 5),
@@ -273,6 +318,16 @@ impl<'de> Deserialize<'de> for Named {
                 .join(" or ");
             D::Error::custom(format!("unknown variant `{text}`, expected {names}"))
         })
+    }
+}
+
+/// Where audit heads are told.
+struct NamedSink(Sink);
+
+impl<'de> Deserialize<'de> for NamedSink {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        Sink::parse(&text).map(Self).map_err(D::Error::custom)
     }
 }
 

@@ -72,6 +72,11 @@ const REFUSED: &[(&str, &str, &str)] = &[
         "",
     ),
     (
+        "[audit]\nhead_sink = \"syslog:log\"\n",
+        "line 2: the sink of audit heads is `auto`",
+        "",
+    ),
+    (
         "[store]\nid = \"production\"\n",
         "line 2: the id of a store is a UUID",
         "",
@@ -110,6 +115,8 @@ fn defaults_are_filled_in_and_paths_are_absolute() {
     assert_eq!(config.signing.default_algorithm, Algorithm::Sha1);
     assert_eq!(config.limits.drain_timeout, Duration::from_secs(20));
     assert_eq!(config.log.filter, "info");
+    assert_eq!(config.audit_head_sink, Sink::Auto);
+    assert!(!config.hardening.allow_root && !config.hardening.required);
     assert!(config.hsms.is_empty());
 }
 
@@ -132,11 +139,16 @@ fn a_later_file_replaces_single_keys_and_adds_hsms() {
         "conf.d/15-store.toml",
         "[store]\nid = \"7d1c1b1e-5a52-4d4c-9f0a-3f1f2b8d6c11\"\n",
     );
+    files.write("conf.d/16-root.toml", "[hardening]\nallow_root = true\n");
+    files.write("conf.d/17-kernel.toml", "[hardening]\nrequired = true\n");
+    files.write("conf.d/18-audit.toml", "[audit]\nhead_sink = \"log\"\n");
     files.write("conf.d/30-ignored.toml.bak", "nonsense");
     let config = files.load().unwrap();
     assert_eq!(config.limits.connections, 7);
     assert_eq!(config.limits.header_timeout, Duration::from_secs(3));
     assert_eq!(config.signing.masters.len(), 2);
+    assert_eq!(config.audit_head_sink, Sink::Log);
+    assert!(config.hardening.allow_root && config.hardening.required);
     let id = config.store.id.map(|id| id.to_string());
     assert_eq!(id.as_deref(), Some("7d1c1b1e-5a52-4d4c-9f0a-3f1f2b8d6c11"));
     let names: Vec<&str> = config.hsms.iter().map(|hsm| hsm.name.as_str()).collect();

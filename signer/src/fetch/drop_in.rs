@@ -43,7 +43,7 @@ pub fn write(directory: &PkiDir, signature: &FileName) -> Result<Change, DropInE
 ///
 /// # Errors
 ///
-/// As [`write`].
+/// As [`write()`].
 pub fn remove(directory: &PkiDir) -> Result<Change, DropInError> {
     let name = name()?;
     match directory.read_no_link(&name)? {

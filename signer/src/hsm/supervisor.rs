@@ -28,7 +28,8 @@ pub(super) struct Supervisor {
     pub(super) index: usize,
     pub(super) hsm: hsm_config::Hsm,
     breaker: Breaker,
-    /// Kept from the first reading on: a descriptor or a terminal gives it only once.
+    /// What cannot be had again at each start: a descriptor or a terminal gives it once, an operator
+    /// hands it over by hand, and no call may wait for a program. What a file holds stays there.
     pin: Option<SecretString>,
     /// The descriptor that gives it, until it is read.
     inherited: Option<Result<Inherited, pin::Error>>,
@@ -176,6 +177,8 @@ impl Supervisor {
         });
         let deadline = self.hsm.pool.start_deadline;
         let started = tokio::time::timeout(deadline, start::run(self, &mut process, &pin)).await;
+        // The worker has it, and may live for months.
+        drop(pin);
         match started {
             Ok(Ok(ready)) => self.serve(process, ready).await,
             Ok(Err(reason)) => {
@@ -306,7 +309,8 @@ impl Supervisor {
         });
     }
 
-    /// The PIN, from its source at the first start and from memory after that.
+    /// The PIN, from its source or, if that gives it only once or slowly, from memory after the
+    /// first start.
     async fn pin(&mut self) -> Result<SecretString, pin::Error> {
         if let Some(pin) = &self.pin {
             return Ok(pin.clone());
@@ -315,7 +319,9 @@ impl Supervisor {
             Some(inherited) => on_a_thread(move || inherited?.read()).await?,
             None => read_pin(self.hsm.pin.clone()).await?,
         };
-        self.pin = Some(pin.clone());
+        if !is_read_at_each_start(&self.hsm.pin) {
+            self.pin = Some(pin.clone());
+        }
         Ok(pin)
     }
 
@@ -340,7 +346,7 @@ impl Supervisor {
             if let Ok(pin) = read_pin(self.hsm.pin.clone()).await {
                 let tag = self.shared.context.latch_key.tag(serial, &pin);
                 if !self.is_refused(serial, &tag) {
-                    self.pin = Some(pin);
+                    self.pin = (!is_read_at_each_start(&self.hsm.pin)).then_some(pin);
                     return;
                 }
             }
@@ -387,6 +393,11 @@ const fn answers_at_once(source: &PinSource) -> bool {
         | PinSource::Locked => true,
         PinSource::Command { .. } | PinSource::Descriptor { .. } | PinSource::Prompt => false,
     }
+}
+
+/// Whether the service holds a PIN from this source only for as long as a login takes.
+const fn is_read_at_each_start(source: &PinSource) -> bool {
+    pin::is_rereadable(source) && answers_at_once(source)
 }
 
 /// Reads a PIN on a thread of its own: a command or a person takes its time.

@@ -87,6 +87,7 @@ mod tests {
         let second = Duration::from_secs(1);
         Limits {
             connections: 1,
+            connections_per_address: 1,
             requests,
             requests_per_second,
             handshake_timeout: second,

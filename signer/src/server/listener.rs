@@ -27,6 +27,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
 
+use super::origin::{Crowded, Origins, Seat};
 use super::request::Around;
 use crate::api::Api;
 use crate::clock::{Clock, SystemClock};
@@ -88,8 +89,13 @@ impl Listener {
             limits,
         } = self;
         let places = Arc::new(Semaphore::new(limits.connections));
+        let origins = Origins::new(limits.connections_per_address);
         let connections = TaskTracker::new();
-        while let Some((stream, remote, place)) = next(&socket, &places, &stop.drain).await {
+        let accepted = || {
+            let next = next(&socket, &places, &origins);
+            stop.drain.run_until_cancelled(next)
+        };
+        while let Some(Some((stream, remote, place))) = accepted().await {
             let connection = Connection {
                 remote,
                 front: front.clone(),
@@ -104,25 +110,54 @@ impl Listener {
     }
 }
 
-/// Waits for a place first and for a connection then: who does not fit stays in the kernel's queue.
+/// What a connection holds until it ends.
+struct Place {
+    _among_all: OwnedSemaphorePermit,
+    _of_its_address: Seat,
+}
+
+/// Waits for a place first and for a connection then: who does not fit stays in the kernel's queue,
+/// but whose address has its share already is closed at once, for it would keep the others waiting.
 async fn next(
     socket: &TcpListener,
     places: &Arc<Semaphore>,
-    drain: &CancellationToken,
-) -> Option<(TcpStream, SocketAddr, OwnedSemaphorePermit)> {
-    let accepted = async {
-        let place = Arc::clone(places).acquire_owned().await.ok()?;
-        loop {
-            match socket.accept().await {
-                Ok((stream, remote)) => return Some((stream, remote, place)),
-                Err(error) => {
-                    tracing::warn!(%error, "cannot accept a connection");
-                    tokio::time::sleep(ACCEPT_PAUSE).await;
+    origins: &Origins,
+) -> Option<(TcpStream, SocketAddr, Place)> {
+    let among_all = Arc::clone(places).acquire_owned().await.ok()?;
+    loop {
+        let (stream, remote) = match socket.accept().await {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                tracing::warn!(%error, "cannot accept a connection");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+                continue;
+            }
+        };
+        match origins.seat(remote.ip()) {
+            Ok(of_its_address) => {
+                let place = Place {
+                    _among_all: among_all,
+                    _of_its_address: of_its_address,
+                };
+                return Some((stream, remote, place));
+            }
+            Err(Crowded { origin, is_news }) => {
+                drop(stream);
+                count("address");
+                if is_news {
+                    tracing::warn!(
+                        %origin,
+                        "an address holds as many connections as it may \
+                         (limits.connections_per_address); more of it are closed until it has left"
+                    );
                 }
             }
         }
-    };
-    drain.run_until_cancelled(accepted).await.flatten()
+    }
+}
+
+fn count(reason: &'static str) {
+    metrics::counter!("mastersign_connections_refused_total", "reason" => reason).increment(1);
 }
 
 /// One connection.
@@ -135,13 +170,13 @@ struct Connection {
 
 impl Connection {
     /// Holds its place until it ends.
-    async fn serve(self, stream: TcpStream, tls: Option<Arc<Live>>, _place: OwnedSemaphorePermit) {
+    async fn serve(self, stream: TcpStream, tls: Option<Arc<Live>>, _place: Place) {
         let abort = self.stop.abort.clone();
         let remote = self.remote;
         match abort.run_until_cancelled(self.exchange(stream, tls)).await {
             Some(Ok(())) => {}
             Some(Err(error)) => {
-                metrics::counter!("mastersign_connections_refused_total").increment(1);
+                count(error.reason());
                 tracing::info!(%remote, error = %Chain(&error), "connection refused");
             }
             None => tracing::warn!(%remote, "connection dropped, the drain timeout is over"),
@@ -227,6 +262,18 @@ enum Refused {
     Slow,
     #[error("the socket cannot be set up")]
     Socket(#[source] io::Error),
+}
+
+impl Refused {
+    /// For the metric.
+    const fn reason(&self) -> &'static str {
+        match self {
+            Self::Handshake(_) => "handshake",
+            Self::Identity(_) | Self::Nameless => "identity",
+            Self::Slow => "slow",
+            Self::Socket(_) => "socket",
+        }
+    }
 }
 
 /// Mostly "too many open files": the next attempt fails too until a connection ends.

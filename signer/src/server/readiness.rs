@@ -6,7 +6,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use tokio::sync::watch;
+
 use crate::api::health;
+use crate::confinement::Confinement;
 use crate::hsm::Pool;
 use crate::store::Store;
 use crate::store::backend::{Backend, BoxFuture, Key};
@@ -18,6 +21,8 @@ pub(super) struct Sources {
     store: Store,
     backend: Arc<dyn Backend>,
     live: Arc<Live>,
+    audit_heads: watch::Receiver<Option<String>>,
+    confinement: Option<Confinement>,
     draining: AtomicBool,
     refused_key: OnceLock<String>,
 }
@@ -28,12 +33,16 @@ impl Sources {
         store: Store,
         backend: Arc<dyn Backend>,
         live: Arc<Live>,
+        audit_heads: watch::Receiver<Option<String>>,
+        confinement: Option<Confinement>,
     ) -> Self {
         Self {
             pool,
             store,
             backend,
             live,
+            audit_heads,
+            confinement,
             draining: AtomicBool::new(false),
             refused_key: OnceLock::new(),
         }
@@ -73,6 +82,8 @@ impl health::Sources for Sources {
                 refused_key: self.refused_key.get().cloned(),
                 hsms: self.pool.status(),
                 certificates: self.live.problem(),
+                audit_heads: self.audit_heads.borrow().clone(),
+                confinement: self.confinement,
                 not_after: self.live.not_after(),
             }
         })

@@ -1,5 +1,8 @@
 //! A start with as little as possible, and a check that changes nothing.
 
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
+
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -58,6 +61,25 @@ async fn a_module_that_is_not_there_is_found_by_the_check() {
     config.hsms = vec![raw.try_into().unwrap()];
     let error = check(&config, &SystemClock).unwrap_err();
     assert_eq!(error.to_string(), "cannot read /nowhere.so");
+}
+
+#[tokio::test]
+async fn a_module_that_others_may_write_is_refused_before_anything_is_made() {
+    let setting = Setting::new();
+    let module = setting.path().join("m.so");
+    setting.write("m.so", "");
+    std::fs::set_permissions(&module, Permissions::from_mode(0o646)).unwrap();
+    let mut config = configuration(&setting);
+    let text = format!("name = \"a\"\nmodule = {module:?}\ntoken_label = \"t\"\nkey_id = \"01\"\n");
+    let raw: hsm_config::RawHsm = toml::from_str(&text).unwrap();
+    config.hsms = vec![raw.try_into().unwrap()];
+    let error = Server::start(&config, options()).await.unwrap_err();
+    assert!(matches!(error, ServerError::Module(_)), "{error}");
+    assert!(error.to_string().contains("0646"), "{error}");
+    assert!(!config.state_dir.exists());
+
+    std::fs::set_permissions(&module, Permissions::from_mode(0o644)).unwrap();
+    check(&config, &SystemClock).unwrap();
 }
 
 #[tokio::test]
@@ -212,5 +234,6 @@ fn options() -> Options {
         executable: "/nowhere".into(),
         metrics: None,
         force_login: false,
+        confinement: None,
     }
 }

@@ -11,7 +11,7 @@ use std::fmt;
 use std::mem;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{broadcast, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -96,6 +96,8 @@ pub(super) struct Committer {
     pub(super) state: Arc<RwLock<State>>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) store: Uuid,
+    /// Told each head once its group is durable.
+    pub(super) heads: broadcast::Sender<Head>,
     /// Where the audit chain ends, and at which revision its row was written.
     pub(super) head: (Head, u64),
     /// A group that may be in the database or not.
@@ -247,6 +249,8 @@ impl Committer {
         self.head = (group.head, revision);
         let Head { seq, hash } = group.head;
         tracing::info!(target: AUDIT, seq, %hash, records = group.changes.len(), "audit head");
+        // Nobody may listen.
+        let _ = self.heads.send(group.head);
         let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
         for change in group.changes {
             change.apply(&mut state, revision);

@@ -202,6 +202,29 @@ pub enum SqliteError {
         /// The mode that it should have.
         want: u32,
     },
+    /// A file or directory that is not for the user that runs this.
+    #[error(
+        "failed to {action} {path}: user {user} may not. {held} belongs to user {owner} and has mode \
+         {mode:04o}; if the service ran as another user before, `chown -R` its state directory to \
+         the one that runs it"
+    )]
+    Denied {
+        /// What was tried.
+        action: &'static str,
+        /// The file or directory.
+        path: PathBuf,
+        /// Who tried it.
+        user: u32,
+        /// The file, or the nearest directory above it that is there.
+        held: PathBuf,
+        /// Whose that is.
+        owner: u32,
+        /// Its permission bits.
+        mode: u32,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
     /// A file or directory that could not be used.
     #[error("failed to {action} {path}")]
     Path {

@@ -14,7 +14,7 @@
 //! Every call passes [`State::pass`], on its way in and on its way out.
 //!
 //! `FAULT_MODULE_TARGET` names the real module, `FAULT_MODULE_COUNTS` the file of the journal.
-//! `FAULT_MODULE_LOGIN` is `hang` or a decimal return code, which `C_Login` does instead.
+//! `FAULT_MODULE_LOGIN` is `hang`, `abort` or a decimal return code, which `C_Login` does instead.
 //! `FAULT_MODULE_SIGN_DELAY` is how many milliseconds each signature takes, one after the other in all
 //! sessions, as on a device with one engine. The environment is the only thing that a loaded module
 //! is handed by everyone alike.
@@ -76,6 +76,7 @@ struct State {
 /// What a call does instead of being forwarded.
 #[derive(Clone, Copy)]
 enum Fault {
+    Abort,
     Answer(CK_RV),
     Hang,
 }
@@ -86,11 +87,12 @@ impl Fault {
             return Ok(None);
         };
         match text.to_str() {
+            Some("abort") => Ok(Some(Self::Abort)),
             Some("hang") => Ok(Some(Self::Hang)),
             Some(code) => code
                 .parse()
                 .map(|code| Some(Self::Answer(code)))
-                .map_err(|_| format!("{name} is neither hang nor a return code")),
+                .map_err(|_| format!("{name} is neither abort, hang nor a return code")),
             None => Err(format!("{name} is no text")),
         }
     }
@@ -128,6 +130,7 @@ impl State {
         }
         let answer = match self.login {
             Some(Fault::Answer(answer)) if event == "C_Login" => answer,
+            Some(Fault::Abort) if event == "C_Login" => std::process::abort(),
             Some(Fault::Hang) if event == "C_Login" => hang(),
             Some(_) | None => call(&self.real),
         };

@@ -198,6 +198,55 @@ async fn expect_refusal(master: &Master, service: &Service) {
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_signature_that_was_altered_in_the_database_is_reported_and_made_again() {
+    let site = Site::create().unwrap();
+    let service = site.serve().unwrap();
+    service.log().wait_for("the HSM is ready").unwrap();
+    let master = Master::new(&site.pki().master("alpha").unwrap()).unwrap();
+    let client = master.connect(&service).unwrap();
+    master.put(&client, Algorithm::Sha1).await.unwrap();
+    let operator = Operator::new(&site.pki().admin("olga").unwrap()).unwrap();
+    let desk = operator.connect(&service).unwrap();
+    let (id, key) = (master.id().unwrap(), master.public_key().hash());
+    operator
+        .decide(&desk, Verb::Accept, id, Some(key))
+        .await
+        .unwrap();
+    let Put::Signed { document, .. } = master.put(&client, Algorithm::Sha1).await.unwrap() else {
+        panic!("not signed");
+    };
+    assert!(service.stop().unwrap().success());
+
+    let row = format!(
+        "signature/{}/{}/{key}",
+        site.token().public_key().hash(),
+        Algorithm::Sha1
+    );
+    edit(&site, &row, |row| {
+        row["signature"] = Value::from("A".repeat(342) + "==");
+    });
+    let service = site.serve().unwrap();
+    service.log().wait_for("kept out of service").unwrap();
+    service.log().wait_for("the HSM is ready").unwrap();
+    let (_, metrics) = service.ask("/metrics").unwrap();
+    let counted = "mastersign_store_quarantined_rows 1";
+    assert!(metrics.contains(counted), "{metrics}");
+    let client = master.connect(&service).unwrap();
+    let again = master.put(&client, Algorithm::Sha1).await.unwrap();
+    // PKCS#1 v1.5 is deterministic: what is made again is what was there.
+    let new = true;
+    assert_eq!(again, Put::Signed { new, document });
+    assert_eq!(signatures(&site), 2);
+    assert!(service.stop().unwrap().success());
+
+    let service = site.serve().unwrap();
+    let (_, metrics) = service.ask("/metrics").unwrap();
+    let counted = "mastersign_store_quarantined_rows 0";
+    assert!(metrics.contains(counted), "{metrics}");
+    assert!(service.stop().unwrap().success());
+}
+
 /// How often the token was asked to sign anything that a master could use.
 fn signatures(site: &Site) -> usize {
     let own = site.token().public_key();

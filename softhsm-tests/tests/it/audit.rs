@@ -1,5 +1,6 @@
 //! The audit log, from the service and from its file.
 
+use std::os::unix::net::UnixDatagram;
 use std::process::Command;
 use std::time::Instant;
 
@@ -94,6 +95,78 @@ fn a_command_that_is_run_beside_the_service_is_recorded_once() {
     let again = site.serve().unwrap();
     assert_eq!(recorded(&site, 2).len(), 2);
     assert!(again.stop().unwrap().success());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_head_is_told_to_the_machines_log_and_a_log_that_is_away_is_said() {
+    let site = Site::create().unwrap();
+    site.without_hsm().unwrap();
+    let place = site.directory().join("journal");
+    site.exchange(
+        "head_sink = \"log\"",
+        &format!("head_sink = \"journal:{}\"", place.display()),
+    )
+    .unwrap();
+    let journal = UnixDatagram::bind(&place).unwrap();
+    journal.set_read_timeout(Some(PATIENCE)).unwrap();
+    let service = site.serve().unwrap();
+    let (found, genesis) = told(&journal);
+    assert!(found.starts_with("audit head found"), "{found}");
+    let master = Master::new(&site.pki().master("alpha").unwrap()).unwrap();
+    let client = master.connect(&service).unwrap();
+    master.put(&client, Algorithm::Sha1).await.unwrap();
+    let (committed, head) = told(&journal);
+    assert!(committed.starts_with("audit head seq=2 "), "{committed}");
+    assert_ne!(genesis, head);
+
+    // Without anybody who reads: changes are made all the same, and readiness says who is missing.
+    drop(journal);
+    let other = Master::new(&site.pki().master("beta").unwrap()).unwrap();
+    let client = other.connect(&service).unwrap();
+    other.put(&client, Algorithm::Sha1).await.unwrap();
+    service.log().wait_for("do not reach the journal").unwrap();
+    let (status, ready) = service.ask("/readyz").unwrap();
+    assert_eq!(status, 200);
+    assert!(ready.contains("do not reach the journal"), "{ready}");
+    std::fs::remove_file(&place).unwrap();
+    let journal = UnixDatagram::bind(&place).unwrap();
+    journal.set_read_timeout(Some(PATIENCE)).unwrap();
+    let (newest, head) = told(&journal);
+    assert!(newest.starts_with("audit head seq=3 "), "{newest}");
+    service
+        .log()
+        .wait_for("audit heads are told again")
+        .unwrap();
+    let (_, metrics) = service.ask("/metrics").unwrap();
+    for counted in ["{result=\"told\"} 3", "{result=\"failed\"}"] {
+        let counted = format!("mastersign_audit_heads_total{counted}");
+        assert!(metrics.contains(&counted), "{metrics}");
+    }
+    assert!(service.stop().unwrap().success());
+
+    // What was told is what a copy of the database is judged by.
+    let mut verify = mastersign().unwrap();
+    verify
+        .args(["audit", "verify", "--head", &head, "--database"])
+        .arg(site.database());
+    run(&verify).unwrap();
+}
+
+/// The next head in the journal: its message, and as `audit verify --head` takes it.
+fn told(journal: &UnixDatagram) -> (String, String) {
+    let mut datagram = [0; 4096];
+    let length = journal.recv(&mut datagram).unwrap();
+    let text = std::str::from_utf8(&datagram[..length]).unwrap();
+    let field = |name: &str| {
+        let mut lines = text.lines();
+        let value = lines.find_map(|line| line.strip_prefix(name)?.strip_prefix('='));
+        value.unwrap().to_owned()
+    };
+    let (seq, hash) = (
+        field("MASTERSIGN_AUDIT_SEQ"),
+        field("MASTERSIGN_AUDIT_HASH"),
+    );
+    (field("MESSAGE"), format!("{seq}:{hash}"))
 }
 
 #[test]

@@ -46,6 +46,7 @@ fn a_service_that_is_well_is_found_well_and_its_pin_is_left_alone() {
     assert_eq!(code, Some(0), "{tree:#}");
     assert_eq!(site.token().counts().calls("C_Login").unwrap(), before);
     assert_eq!(find(&tree, &["running", "readiness"])["detail"], "ready");
+    find(&tree, &["running", "confinement"]);
     let mechanisms = &find(&tree, &["HSM suite", "mechanisms"])["detail"];
     assert!(
         mechanisms.as_str().unwrap().contains("CKM_RSA_PKCS"),

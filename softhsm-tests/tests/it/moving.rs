@@ -1,5 +1,5 @@
-//! The two ways to get here, on real Salt and in the middle of the move: docs/rollout.md, from a fleet
-//! without signing, and docs/migration.md, from Salt's own signing. Each step is taken with the
+//! The ways to get here, on real Salt and in the middle of the move: docs/rollout.md, from a fleet
+//! without signing, in place and with a master to spare, and docs/migration.md, from Salt's own signing. Each step is taken with the
 //! command that the page names, and who is cut off by it is what the page says.
 
 use std::fs;
@@ -29,6 +29,16 @@ fn a_fleet_without_signing_is_rolled_out_and_back_on_3008() {
 }
 
 #[test]
+fn a_fleet_without_signing_moves_to_a_spare_master_and_nobody_is_cut_off_on_3006() {
+    move_to_a_spare(Version::V3006);
+}
+
+#[test]
+fn a_fleet_without_signing_moves_to_a_spare_master_and_nobody_is_cut_off_on_3008() {
+    move_to_a_spare(Version::V3008);
+}
+
+#[test]
 fn a_fleet_with_salts_own_signing_moves_without_a_hand_on_a_minion_on_3006() {
     migrate(Version::V3006);
 }
@@ -43,10 +53,7 @@ fn roll_out(version: Version) {
     let site = Site::create().unwrap();
     let service = site.serve().unwrap();
     service.log().wait_for("ready to sign").unwrap();
-    let installation = Installation::create(version, "alpha").unwrap();
-    installation.without_signature().unwrap();
-    fs::create_dir(installation.config_dir().join("master.d")).unwrap();
-    let mut master = installation.start().unwrap();
+    let mut master = unsigned(version, "alpha");
     let masters = [master.address().to_string()];
     let trusted = fs::read_to_string(site.token().public_key_file()).unwrap();
     let config = |id| config(version, id, &masters, &trusted);
@@ -110,6 +117,89 @@ fn roll_out(version: Version) {
     let early = early.make_unready(config("early")).unwrap();
     early.log().wait_for(READY).unwrap();
     eventually(&master, "early");
+}
+
+fn move_to_a_spare(version: Version) {
+    let _turn = Turn::take().unwrap();
+    let site = Site::create().unwrap();
+    let service = site.serve().unwrap();
+    service.log().wait_for("ready to sign").unwrap();
+    let mut old = unsigned(version, "old");
+    let mut spare = unsigned(version, "spare");
+    let addresses = [old.address(), spare.address()].map(|address| address.to_string());
+    let (on_old, on_spare) = (&addresses[..1], &addresses[1..]);
+    let trusted = fs::read_to_string(site.token().public_key_file()).unwrap();
+    let first = Minion::start_unready(config(version, "first", on_old, &trusted)).unwrap();
+    let mut second = Minion::start_unready(config(version, "second", on_old, &trusted)).unwrap();
+    for (minion, id) in [(&first, "first"), (&second, "second")] {
+        minion.log().wait_for(READY).unwrap();
+        eventually(&old, id);
+    }
+
+    // 1: the files on both masters, the key onto a minion. By itself it does nothing, also after a
+    // restart of the minion.
+    sign(&site, &service, old.installation(), "old");
+    sign(&site, &service, spare.installation(), "spare");
+    fs::write(second.directory().join("pki/master_sign.pub"), &trusted).unwrap();
+    second.restart().unwrap();
+    second.log().wait_for(READY).unwrap();
+    eventually(&old, "second");
+
+    // 2: the spare master switches, and no minion notices.
+    drop_in(&site, &service, &spare, "spare");
+    spare.restart().unwrap();
+    assert!(old.hears_from("first").unwrap());
+    assert!(old.hears_from("second").unwrap());
+
+    // 3: group by group; a minion is at one of the two masters all the time but for its restart.
+    let first = first
+        .make_ready(config(version, "first", on_spare, &trusted))
+        .unwrap();
+    first.log().wait_for(VERIFIED).unwrap();
+    first.log().wait_for(READY).unwrap();
+    eventually(&spare, "first");
+    assert!(old.hears_from("second").unwrap());
+    let second = second
+        .make_ready(config(version, "second", on_spare, &trusted))
+        .unwrap();
+    second.log().wait_for(VERIFIED).unwrap();
+    second.log().wait_for(READY).unwrap();
+    eventually(&spare, "second");
+
+    // 4: the old master is empty and switches; then the minions get it back, and lose it.
+    drop_in(&site, &service, &old, "old");
+    old.restart().unwrap();
+    for id in ["first", "second"] {
+        assert!(spare.hears_from(id).unwrap());
+    }
+    let first = first
+        .make_ready(config(version, "first", &addresses, &trusted))
+        .unwrap();
+    expect_sign_in(&first, 0, &old);
+    first.log().wait_for(READY).unwrap();
+    eventually(&old, "first");
+    let mark = first.log().len();
+    old.kill();
+    expect_sign_in(&first, mark, &spare);
+    eventually(&spare, "first");
+    for minion in [&first, &second] {
+        assert_eq!(minion.log().count(NOT_ENABLED), 0);
+        assert_eq!(minion.log().count(NOT_SENT), 0);
+    }
+}
+
+/// A master that signs nothing, running.
+fn unsigned(version: Version, id: &str) -> Master {
+    let installation = Installation::create(version, id).unwrap();
+    installation.without_signature().unwrap();
+    fs::create_dir(installation.config_dir().join("master.d")).unwrap();
+    installation.start().unwrap()
+}
+
+/// Tells Salt to serve the file; it reads that at its next start.
+fn drop_in(site: &Site, service: &Service, master: &Master, id: &str) {
+    let options = ["--once", "--drop-in"];
+    run(&watch(site, service, master.installation(), id, &options)).unwrap();
 }
 
 fn migrate(version: Version) {

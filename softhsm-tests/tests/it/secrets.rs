@@ -1,5 +1,7 @@
 //! The PIN is in the token's login and nowhere else.
 
+mod as_root;
+
 use std::fs;
 use std::path::Path;
 
@@ -85,6 +87,30 @@ fn a_refused_pin_is_not_repeated() {
     assert!(service.stop().unwrap().success());
     assert!(!log.text().contains(wrong));
     assert_eq!(files_with(site.directory(), wrong), Vec::<String>::new());
+}
+
+#[test]
+fn a_worker_that_crashes_with_the_pin_in_its_hands_leaves_it_nowhere() {
+    let site = Site::create().unwrap();
+    let pin = site.token().pin();
+    site.exchange(
+        "FAULT_MODULE_COUNTS",
+        "FAULT_MODULE_LOGIN = \"abort\"\nFAULT_MODULE_COUNTS",
+    )
+    .unwrap();
+    let service = site.serve_with(&["--log", "trace"]).unwrap();
+    let lost = service
+        .log()
+        .wait_for("an HSM worker did not start")
+        .unwrap();
+    assert!(lost.contains("SIGABRT"), "{lost}");
+    assert_ne!(site.token().counts().calls("C_Login").unwrap(), 0);
+    let (_, ready) = service.ask("/readyz").unwrap();
+    assert!(!ready.contains(pin), "{ready}");
+    let log = service.log().clone();
+    assert!(service.stop().unwrap().success());
+    assert!(!log.text().contains(pin));
+    assert_eq!(files_with(site.directory(), pin), Vec::<String>::new());
 }
 
 /// Every file below the folder that holds the text.

@@ -47,17 +47,10 @@ impl Program {
         fs::write(root.join("minion"), text).unwrap();
         let supervisor = UnixDatagram::bind(root.join("notify")).unwrap();
         supervisor.set_nonblocking(true).unwrap();
-        let mut child = Command::new(env!("CARGO_BIN_EXE_mastersign-minion"))
-            .arg("run")
-            .arg("-c")
-            .arg(root)
-            .env("NOTIFY_SOCKET", root.join("notify"))
-            .env("WATCHDOG_USEC", "200000")
-            .stderr(Stdio::piped())
-            .kill_on_drop(true)
-            .spawn()
-            .unwrap();
-        let log = BufReader::new(child.stderr.take().unwrap()).lines();
+        // As systemd's: whoever the program becomes may tell.
+        let everybody = std::os::unix::fs::PermissionsExt::from_mode(0o777);
+        fs::set_permissions(root.join("notify"), everybody).unwrap();
+        let (child, log) = spawn(root);
         Self {
             child,
             log,
@@ -65,6 +58,27 @@ impl Program {
             told: String::new(),
             directory,
         }
+    }
+
+    /// Starts it again when it has ended, on the same files.
+    pub(super) fn start_again(&mut self) {
+        (self.child, self.log) = spawn(self.directory.path());
+    }
+
+    /// All its files.
+    pub(super) fn directory(&self) -> &Path {
+        self.directory.path()
+    }
+
+    /// One line of the kernel's account of it, without its name.
+    pub(super) fn account(&self, name: &str) -> String {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap();
+        let mut lines = status.lines();
+        let line = lines.find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+        line.unwrap()
+            .split_whitespace()
+            .collect::<Vec<_>>()
+            .join(" ")
     }
 
     /// Waits until the log has lines that begin like these, in this order; others may be between.
@@ -106,15 +120,8 @@ impl Program {
 
     /// The memory that is its own, in KiB.
     pub(super) fn anonymous_kib(&self) -> u64 {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap();
-        let line = status
-            .lines()
-            .find_map(|line| line.strip_prefix("RssAnon:"));
-        line.unwrap()
-            .trim()
-            .trim_end_matches(" kB")
-            .parse()
-            .unwrap()
+        let line = self.account("RssAnon");
+        line.trim_end_matches(" kB").parse().unwrap()
     }
 
     /// Sends SIGTERM.
@@ -134,4 +141,19 @@ impl Program {
     fn pid(&self) -> Pid {
         Pid::from_raw(i32::try_from(self.child.id().unwrap()).unwrap())
     }
+}
+
+fn spawn(root: &Path) -> (Child, Lines<BufReader<ChildStderr>>) {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_mastersign-minion"))
+        .arg("run")
+        .arg("-c")
+        .arg(root)
+        .env("NOTIFY_SOCKET", root.join("notify"))
+        .env("WATCHDOG_USEC", "200000")
+        .stderr(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    let log = BufReader::new(child.stderr.take().unwrap()).lines();
+    (child, log)
 }

@@ -7,6 +7,7 @@ use serde_json::Value;
 use tower::ServiceExt;
 
 use super::*;
+use crate::confinement::Enforced;
 
 #[tokio::test]
 async fn a_service_is_ready_when_every_hsm_is() {
@@ -14,6 +15,9 @@ async fn a_service_is_ready_when_every_hsm_is() {
     assert_eq!((status, &body["status"]), (200, &Value::from("ready")));
     assert_eq!(body["reasons"], Value::Array(Vec::new()));
     assert_eq!(body["hsms"][0]["state"], "ready");
+    // Said, and no reason not to be ready: a container may keep it away for ever.
+    assert_eq!(body["confinement"]["landlock"], "partial");
+    assert_eq!(body["confinement"]["seccomp"], "whole");
     assert_eq!(body["hsms"][0]["last_probe_seconds"], 7);
 }
 
@@ -53,11 +57,12 @@ async fn altered_rows_and_a_foreign_key_degrade_it() {
     let altered = Facts {
         quarantined: 2,
         refused_key: Some("another key".to_owned()),
+        audit_heads: Some("syslog is away".to_owned()),
         ..facts()
     };
     let (status, body) = readyz(altered).await;
     assert_eq!((status, &body["status"]), (200, &Value::from("degraded")));
-    assert_eq!(body["reasons"].as_array().unwrap().len(), 2);
+    assert_eq!(body["reasons"].as_array().unwrap().len(), 3);
 }
 
 #[tokio::test]
@@ -138,6 +143,11 @@ fn facts() -> Facts {
         signing_key: None,
         refused_key: None,
         certificates: None,
+        audit_heads: None,
+        confinement: Some(Confinement {
+            landlock: Enforced::Partial,
+            seccomp: Enforced::Whole,
+        }),
         hsms: vec![HsmStatus {
             name: "rack-1".to_owned(),
             state: hsm::State::Ready,

@@ -198,12 +198,16 @@ impl Files {
     fn write_config(&self, module: &Path) -> anyhow::Result<()> {
         let (api, ops) = (port(8443)?, port(8444)?);
         let text = |path: &Path| toml::Value::from(path.display().to_string());
+        // Whoever tries it as root goes on as root, should the folder be kept.
+        let root = nix::unistd::geteuid().is_root();
         let config = format!(
             "state_dir = {state}\n\n\
              [listen]\napi = \"127.0.0.1:{api}\"\nops = \"127.0.0.1:{ops}\"\n\n\
              [tls]\ncertificate = \"server.pem\"\nkey = \"server.key\"\n\
              masters_ca = \"masters-ca.pem\"\noperators_ca = \"operators-ca.pem\"\n\n\
              [store]\nid = \"{store}\"\n\n\
+             [audit]\nhead_sink = \"log\"\n\n\
+             [hardening]\nallow_root = {root}\n\n\
              [[hsm]]\nname = \"dev\"\nprofile = \"softhsm2\"\nmodule = {module}\ntoken_label = \"{LABEL}\"\n\
              key_id = \"{KEY_ID}\"\npublic_key = {public}\npin = {{ file = {pin} }}\n\n\
              [hsm.environment]\nSOFTHSM2_CONF = {conf}\n",

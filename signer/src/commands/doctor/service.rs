@@ -135,7 +135,17 @@ fn running(config: &Config) -> Finding {
             "systemctl start mastersign; journalctl -u mastersign says why it does not run",
         );
     }
-    Finding::group("running", vec![shown(config, api), readiness(config)])
+    let mut parts = vec![shown(config, api)];
+    let address = reachable(config.listen.ops);
+    match ask(address) {
+        Ok(answer) => parts.extend([readiness(&answer), confinement(&answer)]),
+        Err(error) => parts.push(Finding::warning(
+            "readiness",
+            format!("http://{address}/readyz does not answer: {error}"),
+            "look at listen.ops",
+        )),
+    }
+    Finding::group("running", parts)
 }
 
 /// The handshake, as a client without a certificate makes it.
@@ -179,18 +189,26 @@ fn shown(config: &Config, api: SocketAddr) -> Finding {
     }
 }
 
-fn readiness(config: &Config) -> Finding {
-    let address = reachable(config.listen.ops);
-    let answer = match ask(address) {
-        Ok(answer) => answer,
-        Err(error) => {
-            return Finding::warning(
-                "readiness",
-                format!("http://{address}/readyz does not answer: {error}"),
-                "look at listen.ops",
-            );
-        }
+/// What the kernel holds the running service to.
+fn confinement(answer: &Value) -> Finding {
+    let held = |name: &str| {
+        let held = answer.pointer(&format!("/confinement/{name}"));
+        held.and_then(Value::as_str).unwrap_or("absent").to_owned()
     };
+    let (landlock, seccomp) = (held("landlock"), held("seccomp"));
+    let detail = format!("Landlock {landlock}, seccomp {seccomp}");
+    if landlock == "whole" && seccomp == "whole" {
+        return Finding::good("confinement", detail);
+    }
+    Finding::warning(
+        "confinement",
+        detail,
+        "a Linux from 6.7 on with both holds the service to its own files, ports and system calls; \
+         a container may keep them away. Until then rely on deploy/mastersign.service",
+    )
+}
+
+fn readiness(answer: &Value) -> Finding {
     let list = |name: &str| {
         answer
             .get(name)
@@ -213,7 +231,7 @@ fn readiness(config: &Config) -> Finding {
     } else {
         details.join("\n")
     };
-    match word(&answer, "status").as_str() {
+    match word(answer, "status").as_str() {
         "ready" => Finding::good("readiness", "ready"),
         "degraded" => Finding::warning("readiness", said, fix),
         _ => Finding::failure("readiness", said, fix),
@@ -289,6 +307,18 @@ mod tests {
         ] {
             let found = ending("x", end.parse().unwrap(), now, "renew");
             assert_eq!(found.level(), level, "{end}");
+        }
+    }
+
+    #[test]
+    fn what_the_kernel_does_not_hold_is_a_warning() {
+        let whole = serde_json::json!({"confinement": {"landlock": "whole", "seccomp": "whole"}});
+        assert_eq!(confinement(&whole).level(), Level::Good);
+        for answer in [
+            serde_json::json!({"confinement": {"landlock": "partial", "seccomp": "whole"}}),
+            serde_json::json!({"confinement": null}),
+        ] {
+            assert_eq!(confinement(&answer).level(), Level::Warning, "{answer}");
         }
     }
 

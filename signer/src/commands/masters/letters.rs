@@ -27,7 +27,7 @@ pub(super) struct Letters {
     /// Forget one key of this master that waits or was rejected, as `forget ID`; --key names it
     #[arg(short = 'd', long = "delete", value_name = "ID")]
     delete: Option<String>,
-    /// Show this master's fingerprints, as `show ID`
+    /// Show this master's fingerprints, as `show ID`; whose a fingerprint with colons is, as `find`
     #[arg(short = 'f', long = "finger", value_name = "ID")]
     finger: Option<String>,
     /// Show all fingerprints, as `fingerprints`
@@ -100,7 +100,14 @@ impl Letters {
                 .map(|id| Command::Decide(Deciding::Reject(choice(id)))),
             self.delete
                 .map(|id| Command::Decide(Deciding::Forget(choice(id)))),
-            self.finger.map(|id| Command::Show { id }),
+            self.finger.map(|given| {
+                // No name of a master has a colon.
+                if given.contains(':') {
+                    Command::Find { fingerprint: given }
+                } else {
+                    Command::Show { id: given }
+                }
+            }),
             self.finger_all.then_some(Command::Fingerprints),
         ]
         .into_iter()

@@ -2,7 +2,7 @@
 
 use minion::verify::KeyHash;
 
-use super::fingerprint::GivenError;
+use super::fingerprint::{GivenError, Name};
 use crate::authorize::MasterId;
 use crate::client;
 
@@ -72,7 +72,7 @@ pub(super) enum Usage {
     Revoked(KeyHash),
     /// Neither a command nor a letter.
     #[error(
-        "say what to do: list, show, fingerprints, accept, reject, forget, rename, revoke or reinstate, or salt-key's \
+        "say what to do: list, show, find, fingerprints, accept, reject, forget, rename, revoke or reinstate, or salt-key's \
          -L, -l, -a, -r, -d, -f or -F; `mastersign masters --help` tells more"
     )]
     Nothing,
@@ -82,6 +82,19 @@ pub(super) enum Usage {
     /// Two commands at once.
     #[error("one thing at a time: there are two commands in this line")]
     Twice,
+    /// MD5 or SHA-1 of a key that is there.
+    #[error(
+        "this is {name} of key {key}, and it decides nothing: another key with the same {digest} can be made. Compare a \
+         SHA-256 with the master's console, `salt-key -f master.pub` with hash_type: sha256, and name the key by \
+         that. What {id} has:\n\n{shown}",
+        digest = .name.digest
+    )]
+    Weak {
+        id: MasterId,
+        key: KeyHash,
+        name: Name,
+        shown: String,
+    },
     /// A master that the service does not know.
     #[error(
         "the service knows no master {0}; it appears when `mastersign fetch` runs on it for the first time"

@@ -17,6 +17,7 @@ use super::gate::Gate;
 use super::jobs::Jobs;
 use super::link::Link;
 use super::session::{Desk, Event, SessionThread};
+use crate::confinement::{self, Enforced};
 use crate::hsm::protocol::{Cause, Report, TokenReport, Trial, WorkerReady};
 use crate::hsm::supervisor::chain;
 use crate::hsm::token::{self, Class, Error, Module, SigningKey, TokenInfo};
@@ -59,6 +60,14 @@ impl Keeper {
         let keeper = module.open_session(&info)?;
         keeper.login(&pin).map_err(Failure::Login)?;
         drop(pin);
+        // The module has what it needs by here: helpers of modules are started when those are
+        // initialised, and nothing that takes the worker from here on gets to start one.
+        if confinement::forbid_programs() != Enforced::Whole {
+            tracing::warn!(
+                hsm = self.hsm.name.as_str(),
+                "the worker may start programs"
+            );
+        }
         self.link.report(0, &Report::LoggedIn);
         let key = keeper.find_key(&self.hsm.key)?;
         let suspicious = key.admit(self.hsm.never_extractable)?;

@@ -3,8 +3,10 @@
 use std::sync::Arc;
 
 use axum::routing::get;
+use metrics_exporter_prometheus::PrometheusBuilder;
 use rustls::ClientConfig;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpSocket;
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio_rustls::TlsConnector;
@@ -66,6 +68,35 @@ async fn who_does_not_fit_waits_for_a_place() {
     assert!(second.await.is_ok());
 }
 
+#[tokio::test]
+async fn an_address_with_as_many_connections_as_it_may_have_gets_no_more_and_others_do() {
+    let recorder = PrometheusBuilder::new().build_recorder();
+    let metrics = recorder.handle();
+    let _counting = metrics::set_default_local_recorder(&recorder);
+    let running = Running::start(Limits {
+        connections: 4,
+        connections_per_address: 2,
+        ..LIMITS
+    });
+    let mut first = running.connect("mastersign:master:salt-1").await.unwrap();
+    let silent = TcpStream::connect(running.address).await.unwrap();
+    // More than there are places at all: none of them keeps one.
+    for _ in 0..8 {
+        assert!(running.connect("mastersign:master:salt-1").await.is_err());
+    }
+    let refused = "mastersign_connections_refused_total{reason=\"address\"} 8";
+    assert!(metrics.render().contains(refused), "{}", metrics.render());
+    talk(&mut first).await;
+    let elsewhere = running.connect_from("127.0.0.2").await;
+    talk(&mut elsewhere.unwrap()).await;
+
+    drop((first, silent));
+    // Its share is free as soon as the service has seen the end of those.
+    while running.connect("mastersign:master:salt-1").await.is_err() {
+        tokio::task::yield_now().await;
+    }
+}
+
 /// Several requests, one after the other; whoever could get in meanwhile has had the time for it.
 async fn talk(stream: &mut (impl AsyncReadExt + AsyncWriteExt + Unpin)) {
     for _ in 0..32 {
@@ -117,6 +148,7 @@ async fn what_does_not_finish_is_dropped_in_the_end() {
 
 const LIMITS: Limits = Limits {
     connections: 8,
+    connections_per_address: 8,
     requests: 8,
     requests_per_second: 1000,
     handshake_timeout: Duration::from_secs(20),
@@ -173,9 +205,21 @@ impl Running {
     }
 
     async fn connect(&self, uri: &str) -> io::Result<TlsStream<TcpStream>> {
+        self.shake_hands(uri, TcpStream::connect(self.address).await?)
+            .await
+    }
+
+    /// The same from another address of this machine.
+    async fn connect_from(&self, address: &str) -> io::Result<TlsStream<TcpStream>> {
+        let socket = TcpSocket::new_v4()?;
+        socket.bind(SocketAddr::new(address.parse().unwrap(), 0))?;
+        let stream = socket.connect(self.address).await?;
+        self.shake_hands("mastersign:master:salt-2", stream).await
+    }
+
+    async fn shake_hands(&self, uri: &str, stream: TcpStream) -> io::Result<TlsStream<TcpStream>> {
         let pair = self.setting.masters.client(uri);
         let config: Arc<ClientConfig> = self.setting.client(Some(&pair));
-        let stream = TcpStream::connect(self.address).await?;
         let name = "localhost".try_into().unwrap();
         TlsConnector::from(config).connect(name, stream).await
     }

@@ -101,6 +101,7 @@ async fn answer(request: Request) -> Response {
         .route("/hang", get(std::future::pending::<()>));
     let limits = Limits {
         connections: 1,
+        connections_per_address: 1,
         requests: 64,
         requests_per_second: 1000,
         handshake_timeout: Duration::from_secs(1),

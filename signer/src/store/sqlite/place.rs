@@ -100,10 +100,27 @@ fn check_file_system(directory: &Path) -> Result<(), SqliteError> {
 
 fn failed(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> SqliteError {
     let path = path.to_owned();
-    move |source| SqliteError::Path {
-        action,
-        path,
-        source,
+    move |source| {
+        let held = || {
+            let mut above = path.ancestors();
+            above.find_map(|held| Some((held.to_owned(), held.metadata().ok()?)))
+        };
+        match (source.kind(), held()) {
+            (io::ErrorKind::PermissionDenied, Some((held, metadata))) => SqliteError::Denied {
+                action,
+                path,
+                user: nix::unistd::geteuid().as_raw(),
+                held,
+                owner: metadata.uid(),
+                mode: metadata.mode() & 0o7777,
+                source,
+            },
+            (_, _) => SqliteError::Path {
+                action,
+                path,
+                source,
+            },
+        }
     }
 }
 

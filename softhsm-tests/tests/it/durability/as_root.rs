@@ -1,7 +1,8 @@
-//! A disk that is full, which takes a file system of its own, which takes root.
+//! A disk that is full, and a database of somebody else: what takes root to set up.
 
-use std::fs::File;
+use std::fs::{self, File, Permissions};
 use std::io::Write;
+use std::os::unix::fs::{PermissionsExt, lchown};
 use std::path::{Path, PathBuf};
 
 use minion::verify::KeyHash;
@@ -57,6 +58,68 @@ async fn a_full_disk_refuses_changes_and_the_service_goes_on_when_there_is_room(
     assert!(again.stop().unwrap().success());
 }
 
+#[test]
+fn a_database_that_its_user_may_not_write_is_refused_by_name_and_left_alone() {
+    let site = Site::create().unwrap();
+    site.without_hsm().unwrap();
+    // From here on it is another user's, and root has no part in it.
+    site.exchange("allow_root = true", "allow_root = false")
+        .unwrap();
+    give(site.directory());
+    let service = site.serve_as(NOBODY).unwrap();
+    assert_eq!(service.ask("/livez").unwrap().0, 200);
+    assert!(service.stop().unwrap().success());
+    let before = fs::read(site.database()).unwrap();
+
+    // Its mode, as after a careless restore; and its owner, as after a start by root.
+    let refused = |owner: u32, mode: u32| {
+        fs::set_permissions(site.database(), Permissions::from_mode(mode)).unwrap();
+        lchown(site.database(), Some(owner), Some(owner)).unwrap();
+        let error = format!("{:#}", site.serve_as(NOBODY).unwrap_err());
+        for named in [
+            format!("failed to open {}", site.database().display()),
+            format!("user {NOBODY} may not"),
+            format!("belongs to user {owner} and has mode {mode:04o}"),
+            "chown -R".to_owned(),
+        ] {
+            assert!(error.contains(&named), "{named:?} in {error}");
+        }
+    };
+    refused(NOBODY, 0o400);
+    refused(0, 0o600);
+    assert_eq!(fs::read(site.database()).unwrap(), before);
+
+    // A directory in which nothing can be made.
+    lchown(site.database(), Some(NOBODY), Some(NOBODY)).unwrap();
+    let state = site.directory().join("state");
+    fs::set_permissions(&state, Permissions::from_mode(0o500)).unwrap();
+    let lock = state.join("mastersign.db.lock");
+    fs::remove_file(&lock).unwrap();
+    let error = format!("{:#}", site.serve_as(NOBODY).unwrap_err());
+    let named = format!(
+        "{} belongs to user {NOBODY} and has mode 0500",
+        state.display()
+    );
+    assert!(error.contains(&named), "{error}");
+
+    fs::set_permissions(&state, Permissions::from_mode(0o700)).unwrap();
+    let again = site.serve_as(NOBODY).unwrap();
+    assert!(again.stop().unwrap().success());
+}
+
+/// Gives a directory and everything in it to another user.
+fn give(path: &Path) {
+    lchown(path, Some(NOBODY), Some(NOBODY)).unwrap();
+    if path.symlink_metadata().unwrap().is_dir() {
+        for entry in fs::read_dir(path).unwrap() {
+            give(&entry.unwrap().path());
+        }
+    }
+}
+
+/// Any user that is not root; it needs no name.
+const NOBODY: u32 = 65534;
+
 /// A file system of its own with little room.
 struct SmallDisk {
     at: PathBuf,
@@ -64,7 +127,7 @@ struct SmallDisk {
 
 impl SmallDisk {
     fn mount(at: &Path) -> Self {
-        std::fs::create_dir_all(at).unwrap();
+        fs::create_dir_all(at).unwrap();
         mount(
             Some("tmpfs"),
             at,
@@ -84,7 +147,7 @@ impl SmallDisk {
     }
 
     fn empty(&self) {
-        std::fs::remove_file(self.at.join("ballast")).unwrap();
+        fs::remove_file(self.at.join("ballast")).unwrap();
     }
 }
 

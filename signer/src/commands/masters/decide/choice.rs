@@ -19,6 +19,8 @@ pub(super) enum Chosen {
 }
 
 /// The key that a fingerprint names.
+///
+/// One that two keys can share names none, so that nobody takes a match for a proof.
 pub(super) fn named<'m>(master: &'m Master, text: &str) -> Result<&'m MasterKey, Usage> {
     let given = Given::parse(text).map_err(Usage::Fingerprint)?;
     let named = master.keys.iter().find_map(|key| {
@@ -30,11 +32,18 @@ pub(super) fn named<'m>(master: &'m Master, text: &str) -> Result<&'m MasterKey,
                 given.matches(&public)?
             }
             // Nothing was shown yet that another fingerprint could be of.
-            None => given.is(key.sha256).then_some("the key's SHA-256")?,
+            None => given.is_name_of(key.sha256)?,
         };
         Some((key, form))
     });
+    let shown = || listing::show(master).unwrap_or_else(|error| error.to_string());
     match named {
+        Some((key, name)) if name.digest.is_weak() => Err(Usage::Weak {
+            id: master.id.clone(),
+            key: key.sha256,
+            name,
+            shown: shown(),
+        }),
         Some((key, form)) => {
             // Nobody is left to tell if standard error is closed.
             let _ = terminal::note(format_args!("{form} names key {}", key.sha256));
@@ -42,7 +51,7 @@ pub(super) fn named<'m>(master: &'m Master, text: &str) -> Result<&'m MasterKey,
         }
         None => Err(Usage::NoSuchKey {
             id: master.id.clone(),
-            shown: listing::show(master).unwrap_or_else(|error| error.to_string()),
+            shown: shown(),
         }),
     }
 }

@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use minion::verify::PublicKey;
+use openssl::hash::{MessageDigest, hash};
 use openssl::rsa::Rsa;
 use serde_json::{Value, json};
 
@@ -189,6 +190,33 @@ fn a_key_that_is_not_the_one_it_is_called_cannot_be_chosen() {
         let usage = scene.take(&server, &decision).unwrap().unwrap_err();
         assert!(matches!(usage, Usage::NoSuchKey { .. }), "{usage}");
     }
+}
+
+#[test]
+fn a_fingerprint_that_two_keys_can_share_is_understood_and_decides_nothing() {
+    let scene = Scene::new();
+    let before = scene.master(1, "pending");
+    let server = scene.service(&before, (500, json!({})), &before);
+    let file = scene.key.to_file();
+    for digest in [MessageDigest::md5(), MessageDigest::sha1()] {
+        let weak = hex::encode(hash(digest, file.as_bytes()).unwrap());
+        for verb in [Verb::Accept, Verb::Reject, Verb::Forget, Verb::Revoke] {
+            let decision = Decision {
+                key: Some(weak.clone()),
+                confirm: Some("m1".to_owned()),
+                ..scene.about(verb)
+            };
+            let usage = scene.take(&server, &decision).unwrap().unwrap_err();
+            assert!(matches!(usage, Usage::Weak { .. }), "{usage}");
+            let usage = usage.to_string();
+            // What it is, whose it is, and what to compare instead.
+            for told in ["of the whole file", "decides nothing", "    salt   "] {
+                assert!(usage.contains(told), "{usage}");
+            }
+            assert!(usage.contains(&scene.key.hash().to_string()), "{usage}");
+        }
+    }
+    assert!(statements(&server).is_empty());
 }
 
 #[test]
