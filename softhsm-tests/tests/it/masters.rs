@@ -141,6 +141,13 @@ fn fresh_id() -> String {
     format!("mole-{}", NEXT.fetch_add(1, Ordering::Relaxed))
 }
 
+/// The operator accepts the key, and the minion that goes on asking is signed in.
+fn let_in(minion: &RunningOurs, master: &Master, console: &Console) {
+    let mark = minion.log().len();
+    console.accept(minion.id()).unwrap();
+    expect_on(minion, mark, master);
+}
+
 /// The minion verifies this master's key, signs in and tells its operator, and the master hears of
 /// it and is answered.
 fn expect_on(minion: &RunningOurs, from: usize, master: &Master) {

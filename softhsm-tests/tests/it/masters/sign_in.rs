@@ -41,9 +41,7 @@ pub(super) fn a_pending_minion_waits_and_is_let_in_when_it_is_accepted(
     console.expect_key(minion.id(), "minions_pre").unwrap();
     assert_eq!(minion.log().count(SIGNED_IN), 0);
 
-    let mark = minion.log().len();
-    console.accept(minion.id()).unwrap();
-    expect_on(&minion, mark, master);
+    let_in(&minion, master, console);
 }
 
 pub(super) fn a_rejected_minion_goes_on_asking_and_is_let_in_when_it_is_accepted(
@@ -61,9 +59,7 @@ pub(super) fn a_rejected_minion_goes_on_asking_and_is_let_in_when_it_is_accepted
     // Nobody has proved yet to be the master, so this is a hint and no reason to end.
     minion.log().wait_for(REJECTED).unwrap();
 
-    let mark = minion.log().len();
-    console.accept(minion.id()).unwrap();
-    expect_on(&minion, mark, master);
+    let_in(&minion, master, console);
 }
 
 pub(super) fn a_rejection_by_the_only_master_that_is_known_ends_the_minion(
@@ -102,9 +98,7 @@ pub(super) fn another_key_for_the_id_is_denied(version: Version, algorithm: Algo
     // The operator finds out that it was a new disk.
     console.key("delete", &json!([minion.id()])).unwrap();
     minion.log().wait_for(CACHED).unwrap();
-    let mark = minion.log().len();
-    console.accept(minion.id()).unwrap();
-    expect_on(&minion, mark, master);
+    let_in(&minion, master, console);
 }
 
 pub(super) fn a_master_that_signs_each_answer_is_verified_and_used(
