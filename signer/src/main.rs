@@ -8,6 +8,7 @@ use signer::terminal;
 fn main() -> ExitCode {
     match Cli::main() {
         Ok(code) => code,
+        Err(error) if terminal::has_seen_enough(&error) => ExitCode::FAILURE,
         Err(error) => {
             // Nobody is left to tell if standard error is closed.
             let _ = terminal::refuse(format_args!("{error:#}"));

@@ -20,10 +20,27 @@ pub use progress::Progress;
 ///
 /// # Errors
 ///
-/// Fails if standard output is closed; the caller should end, not go on in silence.
+/// Fails if standard output is closed; the caller should end, not go on in silence. If that is
+/// because the reader has seen enough, [`has_seen_enough`] tells.
 pub fn say(line: impl Display) -> io::Result<()> {
-    writeln!(anstream::stdout(), "{line}")
+    writeln!(anstream::stdout(), "{line}").map_err(|error| match error.kind() {
+        io::ErrorKind::BrokenPipe => io::Error::new(error.kind(), Enough),
+        _ => error,
+    })
 }
+
+/// Whether a command failed because whoever read its answer stopped reading, as `head` does; there is
+/// nothing to say about that, and nobody to say it to.
+#[must_use]
+pub fn has_seen_enough(error: &anyhow::Error) -> bool {
+    let error = error.downcast_ref::<io::Error>();
+    let inner = error.and_then(io::Error::get_ref);
+    inner.is_some_and(|inner| inner.is::<Enough>())
+}
+
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error("the reader of the answer is gone")]
+struct Enough;
 
 /// Writes one line about the answer: progress, warnings, hints.
 ///
@@ -195,6 +212,16 @@ mod tests {
         for said in [painted.as_str(), "mastersign: no token\n", " no token"] {
             assert_eq!(refusal(said.as_bytes()), "no token");
         }
+    }
+
+    #[test]
+    fn only_a_reader_that_left_has_seen_enough() {
+        let pipe = io::ErrorKind::BrokenPipe;
+        let left = anyhow::Error::from(io::Error::new(pipe, Enough));
+        assert!(has_seen_enough(&left));
+        // Another pipe, to a worker for example.
+        assert!(!has_seen_enough(&io::Error::from(pipe).into()));
+        assert!(!has_seen_enough(&anyhow::anyhow!("no token")));
     }
 
     #[test]

@@ -104,6 +104,21 @@ fn a_complaint_has_its_colour_on_a_terminal_whoever_makes_it() -> Result<()> {
 }
 
 #[test]
+fn a_reader_that_has_seen_enough_is_told_nothing() -> Result<()> {
+    let (reader, writer) = std::io::pipe()?;
+    drop(reader);
+    let mut command = mastersign()?;
+    command.args(["explain", "exit-42"]).stdout(writer);
+    let output = command
+        .stderr(std::process::Stdio::piped())
+        .spawn()?
+        .wait_with_output()?;
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(String::from_utf8(output.stderr)?, "");
+    Ok(())
+}
+
+#[test]
 fn long_work_shows_a_bar_on_a_terminal_and_lines_elsewhere() -> Result<()> {
     let lab = Lab::create()?;
     let init = lab.hsm(&[
