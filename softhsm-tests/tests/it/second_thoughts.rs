@@ -169,7 +169,7 @@ fn masters(service: &Service, admin: &Papers, words: &[&str]) -> Command {
         .arg("masters")
         .args(words)
         .args(["--url", &service.url()])
-        .args(admin.operator_options());
+        .args(admin.options());
     command
 }
 
