@@ -1,10 +1,10 @@
 //! What happens to every request, whatever it asks for.
 //!
-//! From outside in: it gets an id, a span and a line in the log; a panic in a handler becomes an
-//! answer; its body is read as a whole, within a limit and a time; then it needs a place and its
-//! caller's share; the handler has a time. Whatever
-//! goes wrong on the way is answered as a [`Problem`], and here is the one place that writes the
-//! request's id into it and its cause into the log.
+//! From outside in: it gets an id that every line of the log carries, and is counted; a panic in a
+//! handler becomes an answer; its body is read as a whole, within a limit and a time; then it needs
+//! a place and its caller's share; the handler has a time. Whatever goes wrong on the way is
+//! answered as a [`Problem`], and here is the one place that writes the request's id into it and
+//! its cause into the log.
 //!
 //! The body is read here and not by the handlers, since none of them can start before it is there:
 //! this way a slow sender (408) and a slow service (503) are told apart.

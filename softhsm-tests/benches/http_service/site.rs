@@ -43,6 +43,8 @@ impl Site {
     }
 
     pub(crate) async fn around(rig: Rig) -> Result<Self> {
+        // Connections wait for their part longer than an idle client's may.
+        rig.edit("[limits]\n", "[limits]\nheader_timeout = \"2m\"\n")?;
         let path = rig.site().directory().join("log");
         let mut command = mastersign()?;
         command

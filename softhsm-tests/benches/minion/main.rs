@@ -5,7 +5,7 @@
 //! and a missed bound ends the program with failure.
 //!
 //! `cargo bench -p softhsm-tests --bench minion -- verification` measures one part; the others are
-//! `stock`, `silence` and `fleet`.
+//! `stock` (or `stock-3008.5` alone), `silence` and `fleet`.
 #![expect(
     clippy::arithmetic_side_effects,
     clippy::print_stdout,
@@ -41,7 +41,7 @@ fn main() -> Result<ExitCode> {
     }
     // A version's masters end when the next version's start.
     for version in [Version::V3006, Version::V3008] {
-        if wanted("stock") {
+        if wanted("stock") || arguments.contains(&format!("stock-{version}")) {
             stock::measure(&mut figures, version)?;
         }
     }
