@@ -21,7 +21,13 @@ pub struct Spread {
 impl Spread {
     /// A number of each turn.
     pub fn of<T>(turns: &[T], number: impl Fn(&T) -> f64) -> Self {
-        let mut numbers: Vec<f64> = turns.iter().map(number).collect();
+        turns.iter().map(number).collect()
+    }
+}
+
+impl FromIterator<f64> for Spread {
+    fn from_iter<I: IntoIterator<Item = f64>>(numbers: I) -> Self {
+        let mut numbers: Vec<f64> = numbers.into_iter().collect();
         numbers.sort_by(f64::total_cmp);
         let at = |index: usize| numbers.get(index).copied().unwrap_or(f64::NAN);
         Self {

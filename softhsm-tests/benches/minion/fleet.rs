@@ -19,13 +19,14 @@ use minion::verify::{Algorithm, PublicKey};
 use minion::wire::envelope::Algorithms;
 use minion::wire::private_key::{Encryption, PrivateKey};
 use openssl::rsa::Rsa;
+use softhsm_tests::measure::Spread;
 use softhsm_tests::process::{Log, Process};
 use softhsm_tests::salt::{Stage, Version};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::figure::{Bound, Figures, Spread};
+use crate::figure::{Bound, Figures};
 use crate::usage::resident_of;
 
 /// Starts this program as the fleet.
@@ -58,7 +59,7 @@ pub(crate) fn measure(figures: &mut Figures) -> Result<()> {
     let (before, after) = (number()?, number()?);
     let each = (after - before) / f64::from(FLEET);
     let memory = "memory of one connected agent";
-    figures.judge(memory, Spread::of([each]), "KiB", Bound::AtMost(64.0));
+    figures.judge(memory, one(each), "KiB", Bound::AtMost(64.0));
 
     let [first, second, _] = &mut trio.masters;
     let events = second.console()?.events();
@@ -68,26 +69,31 @@ pub(crate) fn measure(figures: &mut Figures) -> Result<()> {
     let times = sign_ins(events, mark)?;
     let peak = f64::from(peak(&times)?);
     let what = "sign-ins a second at the survivor, peak";
-    figures.judge(what, Spread::of([peak]), "/s", Bound::AtMost(PEAK));
+    figures.judge(what, one(peak), "/s", Bound::AtMost(PEAK));
     let took = times.last().context("nobody came")? - times.first().context("nobody came")?;
     figures.judge(
         "from the first sign-in to the last",
-        Spread::of([took]),
+        one(took),
         "s",
         Bound::None,
     );
     let failed: f64 = outcome.trim_start_matches("moved ").parse()?;
     let failures = "attempts that failed at the survivor";
-    figures.judge(failures, Spread::of([failed]), "", Bound::AtMost(0.0));
+    figures.judge(failures, one(failed), "", Bound::AtMost(0.0));
     let again = f64::from(u32::try_from(times.len())?) - f64::from(FLEET);
     figures.judge(
         "sign-ins beyond one each",
-        Spread::of([again]),
+        one(again),
         "",
         Bound::AtMost(0.0),
     );
     writeln!(orders, "end")?;
     Ok(())
+}
+
+/// A figure that is measured once.
+fn one(number: f64) -> Spread {
+    [number].into_iter().collect()
 }
 
 /// When each sign-in of the fleet was, in seconds of the day, as the master stamped it.

@@ -6,10 +6,11 @@ use std::time::Instant;
 
 use anyhow::{Context, Result};
 use minion::verify::Algorithm;
+use softhsm_tests::measure::Spread;
 use softhsm_tests::namespace::Fault;
 use softhsm_tests::salt::{Ours, OursConfig, Stage, Version};
 
-use crate::figure::{Bound, Figures, Spread};
+use crate::figure::{Bound, Figures};
 
 pub(crate) fn measure(figures: &mut Figures) -> Result<()> {
     println!("A silent master, master_alive_interval: {INTERVAL}");
@@ -54,10 +55,15 @@ pub(crate) fn measure(figures: &mut Figures) -> Result<()> {
             }
         }
         let name = |to: &str| format!("{what} to {to}");
-        figures.judge_all(&name("noticed"), Spread::of(noticed), "s", interval + 1.0);
+        figures.judge_all(
+            &name("noticed"),
+            Spread::from_iter(noticed),
+            "s",
+            interval + 1.0,
+        );
         figures.judge(
             &name("ready on the next"),
-            Spread::of(ready),
+            Spread::from_iter(ready),
             "s",
             Bound::None,
         );

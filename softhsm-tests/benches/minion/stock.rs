@@ -6,12 +6,13 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use minion::verify::Algorithm;
 use serde_json::json;
+use softhsm_tests::measure::Spread;
 use softhsm_tests::process::{Log, Process};
 use softhsm_tests::salt::{
     Console, Master, Minion, MinionConfig, Ours, OursConfig, RunningOurs, Stage, Trio, Version,
 };
 
-use crate::figure::{Bound, Figures, Spread};
+use crate::figure::{Bound, Figures};
 use crate::usage::{cpu, resident};
 
 pub(crate) fn measure(figures: &mut Figures, version: Version) -> Result<()> {
@@ -52,7 +53,7 @@ fn kills(
     wait(stock.log(), 0, Instant::now())?;
     let theirs = moves(trio, stock.log(), stock.process())?;
     let pairs: Vec<_> = own.into_iter().zip(theirs).collect();
-    let spread = |of: fn(&(Move, Move)) -> f64| Spread::of(pairs.iter().map(of));
+    let spread = |of: fn(&(Move, Move)) -> f64| Spread::from_iter(pairs.iter().map(of));
     let name = |what: &str| format!("kill -9 to ready on the next: {what}");
     figures.judge(
         &name("ours"),
@@ -181,17 +182,22 @@ fn start_up(figures: &mut Figures, pair: &Pair<'_>) -> Result<(RunningOurs, Mini
         theirs.push(slow);
         ratios.push(slow / quick);
     }
-    figures.judge("start to ready: ours", Spread::of(own), "s", Bound::None);
+    figures.judge(
+        "start to ready: ours",
+        Spread::from_iter(own),
+        "s",
+        Bound::None,
+    );
     figures.judge(
         "start to ready: stock",
-        Spread::of(theirs),
+        Spread::from_iter(theirs),
         "s",
         Bound::None,
     );
     let bound = Bound::AtLeast(10.0);
     figures.judge(
         "start to ready: times faster",
-        Spread::of(ratios),
+        Spread::from_iter(ratios),
         "",
         bound,
     );
@@ -204,17 +210,17 @@ fn memory(figures: &mut Figures, ours: &RunningOurs, stock: &Minion) -> Result<(
     let (theirs, _) = resident(stock.process())?;
     figures.judge(
         "memory, idle: ours",
-        Spread::of([own / 1024.0]),
+        Spread::from_iter([own / 1024.0]),
         "MiB",
         Bound::None,
     );
     figures.judge(
         "memory, idle: stock",
-        Spread::of([theirs / 1024.0]),
+        Spread::from_iter([theirs / 1024.0]),
         "MiB",
         Bound::None,
     );
-    let ratio = Spread::of([theirs / own]);
+    let ratio = Spread::from_iter([theirs / own]);
     figures.judge("memory, idle: times less", ratio, "", Bound::AtLeast(10.0));
     Ok(())
 }
@@ -262,19 +268,19 @@ fn reauthentication(figures: &mut Figures, stage: &Stage, version: Version) -> R
     }
     figures.judge(
         "CPU of signing in again: ours",
-        Spread::of(own),
+        Spread::from_iter(own),
         "ms",
         Bound::None,
     );
     figures.judge(
         "CPU of signing in again: stock",
-        Spread::of(theirs),
+        Spread::from_iter(theirs),
         "ms",
         Bound::None,
     );
     figures.judge(
         "CPU of signing in again: times less",
-        Spread::of(ratios),
+        Spread::from_iter(ratios),
         "",
         Bound::None,
     );

@@ -10,9 +10,10 @@ use openssl::hash::MessageDigest;
 use openssl::pkey::PKey;
 use openssl::rsa::Rsa;
 use openssl::sign::{Signer, Verifier};
+use softhsm_tests::measure::Spread;
 use softhsm_tests::salt::Version;
 
-use crate::figure::{Bound, Figures, Spread};
+use crate::figure::{Bound, Figures};
 use crate::usage::thread_cpu;
 
 pub(crate) fn measure(figures: &mut Figures) -> Result<()> {
@@ -53,14 +54,14 @@ pub(crate) fn measure(figures: &mut Figures) -> Result<()> {
             }
         }
         let name = |what: &str| format!("{algorithm}: {what}");
-        figures.judge(&name("ours"), Spread::of(own), "us", Bound::None);
-        let evp = Spread::of(to_evp);
+        figures.judge(&name("ours"), Spread::from_iter(own), "us", Bound::None);
+        let evp = Spread::from_iter(to_evp);
         figures.judge(&name("speed against EVP"), evp, "", Bound::AtLeast(0.95));
-        let salt = Spread::of(to_salt);
+        let salt = Spread::from_iter(to_salt);
         let against = name("speed against Python cryptography, as Salt calls it");
         figures.judge(&against, salt, "", Bound::AtLeast(1.3));
         // Nothing to promise: its OpenSSL is newer than the system's that we link.
-        let python = Spread::of(to_python);
+        let python = Spread::from_iter(to_python);
         let against = name("speed against Python cryptography, the bare call");
         figures.judge(&against, python, "", Bound::None);
     }
