@@ -7,6 +7,8 @@
 //! terminal be steered by who sent it.
 
 mod line;
+#[cfg(test)]
+pub(crate) mod testing;
 
 use std::fmt;
 use std::io;

@@ -162,12 +162,8 @@ impl Visit for Members {
 
 #[cfg(test)]
 mod tests {
-    use std::io::{self, Write};
-    use std::sync::{Mutex, PoisonError};
-
-    use tracing_subscriber::fmt::MakeWriter;
-
     use super::*;
+    use crate::telemetry::testing::Written;
 
     struct Master;
 
@@ -179,29 +175,6 @@ mod tests {
         fn fields(&self, show: &mut dyn FnMut(&'static str, &dyn fmt::Display)) {
             show("method", &"GET");
             show("path", &"/v1/\u{1b}[2J");
-        }
-    }
-
-    #[derive(Clone, Default)]
-    struct Written(Arc<Mutex<Vec<u8>>>);
-
-    impl Write for Written {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-            all.extend_from_slice(bytes);
-            Ok(bytes.len())
-        }
-
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
-
-    impl MakeWriter<'_> for Written {
-        type Writer = Self;
-
-        fn make_writer(&self) -> Self {
-            self.clone()
         }
     }
 
@@ -217,9 +190,7 @@ mod tests {
         let inside = async { tracing::info!(status = 200_u16, by = %"ada", "answered") };
         within(Arc::new(Master), inside).await;
         drop(guard);
-        let bytes = written.0.lock().unwrap().clone();
-        let text = String::from_utf8(bytes).unwrap();
-        text.lines().map(str::to_owned).collect()
+        written.lines()
     }
 
     #[tokio::test]

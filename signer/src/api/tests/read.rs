@@ -225,3 +225,30 @@ async fn masters_are_listed_in_pages() {
         assert!(reply.status.is_client_error(), "{wrong}");
     }
 }
+
+/// Also where an answer is there already and the router is not asked.
+#[tokio::test]
+async fn nobody_gets_to_a_path_without_a_certificate_or_with_one_that_lapsed() {
+    let world = World::new().await;
+    let key = world.accepted("m1").await;
+    world.put("m1", &key).await;
+    let signature = signature_path(&key);
+    for (method, path) in [
+        (Method::GET, signature.as_str()),
+        (Method::HEAD, &signature),
+        (Method::PUT, &signature),
+        (Method::GET, "/v1/masters"),
+        (Method::GET, "/nowhere"),
+    ] {
+        let request = || Request::builder().method(method.clone()).uri(path);
+        let nameless = request().body(Body::empty()).unwrap();
+        let reply = world.send(nameless).await;
+        assert_eq!(reply.status, StatusCode::FORBIDDEN, "{method} {path}");
+        let lapsed = request()
+            .extension(Arc::new(master("m1")))
+            .extension(crate::tls::Lapsed)
+            .body(Body::empty())
+            .unwrap();
+        world.send(lapsed).await.refused(403, "certificate-refused");
+    }
+}

@@ -12,6 +12,7 @@ use tower::ServiceExt;
 use super::*;
 use crate::api::problem::MEDIA_TYPE;
 use crate::config::Limits;
+use crate::telemetry::testing::Written;
 
 #[tokio::test]
 async fn every_answer_has_an_id_of_ours() {
@@ -23,6 +24,29 @@ async fn every_answer_has_an_id_of_ours() {
     assert_eq!(response.status(), StatusCode::OK);
     let id = response.headers()["x-request-id"].to_str().unwrap();
     assert!(id.parse::<Uuid>().is_ok(), "{id}");
+}
+
+#[tokio::test]
+async fn a_cached_signature_leaves_no_line_and_everything_else_does() {
+    let written = Written::default();
+    let subscriber = tracing_subscriber::fmt()
+        .with_max_level(tracing::Level::INFO)
+        .with_writer(written.clone())
+        .finish();
+    let _guard = tracing::subscriber::set_default(subscriber);
+    for (path, lines) in [
+        ("/v1/signatures/known", 0),
+        ("/ok", 1),
+        ("/v1/signatures/new", 2),
+    ] {
+        answer(Request::get(path).body(Body::empty()).unwrap()).await;
+        assert_eq!(
+            written.lines().len(),
+            lines,
+            "{path}: {:?}",
+            written.lines()
+        );
+    }
 }
 
 #[tokio::test]
@@ -97,6 +121,8 @@ async fn answer(request: Request) -> Response {
     let router = Router::new()
         .route("/ok", get(async || "ok"))
         .route("/length", put(async |body: String| body.len().to_string()))
+        .route("/v1/signatures/known", get(async || "signature"))
+        .route("/v1/signatures/new", get(async || StatusCode::CREATED))
         .route("/panic", get(panics))
         .route("/hang", get(std::future::pending::<()>));
     let limits = Limits {
