@@ -194,17 +194,23 @@ impl FromStr for KeyHash {
     type Err = KeyHashError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let digits = text.as_bytes();
-        let lower_hex = |byte: &u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(byte);
-        if digits.len() != 64 || !digits.iter().all(lower_hex) {
-            return Err(KeyHashError);
-        }
+        let digits: &[u8; 64] = text.as_bytes().try_into().map_err(|_| KeyHashError)?;
         let mut bytes = [0; 32];
         for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
-            let pair = std::str::from_utf8(pair).map_err(|_| KeyHashError)?;
-            *byte = u8::from_str_radix(pair, 16).map_err(|_| KeyHashError)?;
+            let &[high, low] = pair else {
+                return Err(KeyHashError);
+            };
+            *byte = (digit(high)? << 4) | digit(low)?;
         }
         Ok(Self(bytes))
+    }
+}
+
+const fn digit(character: u8) -> Result<u8, KeyHashError> {
+    match character {
+        b'0'..=b'9' => Ok(character.wrapping_sub(b'0')),
+        b'a'..=b'f' => Ok(character.wrapping_sub(b'a').wrapping_add(10)),
+        _ => Err(KeyHashError),
     }
 }
 
