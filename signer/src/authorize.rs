@@ -21,6 +21,6 @@ pub use certificate::CertificateError;
 pub use checked::{CheckedStatement, Decision};
 pub use identity::{Identity, IdentityError, MasterId, OperatorRole};
 pub use operators::{OperatorsCa, OperatorsCaError};
-pub use permit::{Denied, Permit, authorize, standing};
+pub use permit::{Denied, Permit, accepted, authorize, standing};
 pub use proof::{Direction, Proof, ProofError, Purpose};
 pub use statement::{SignError, SignedStatement, Statement, StatementError, Verb};

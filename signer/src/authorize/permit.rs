@@ -99,6 +99,27 @@ pub fn authorize(
     operators: &OperatorsCa,
     store: Uuid,
 ) -> Result<Permit, Denied> {
+    let (master, acceptance) = accepted(caller, key.hash(), master, operators, store)?;
+    Ok(Permit {
+        master: master.id.clone(),
+        key,
+        acceptance: Arc::clone(acceptance),
+        generation: master.generation,
+    })
+}
+
+/// Decides whether `caller` may read signatures over `key`: as [`authorize`], and gives no permit.
+///
+/// # Errors
+///
+/// As [`authorize`].
+pub fn accepted<'a>(
+    caller: &Identity,
+    key: KeyHash,
+    master: Option<&'a Master>,
+    operators: &OperatorsCa,
+    store: Uuid,
+) -> Result<(&'a Master, &'a Arc<SignedStatement>), Denied> {
     let Identity::Master(id) = caller else {
         return Err(Denied::NotYours);
     };
@@ -106,13 +127,13 @@ pub fn authorize(
     if master.id != *id {
         return Err(Denied::NotYours);
     }
-    let record = standing(master, key.hash())?;
+    let record = standing(master, key)?;
     let acceptance = record
         .decision
         .as_ref()
         .ok_or(Denied::AcceptanceInvalid(StatementError::NotAnAcceptance))?;
     let checked = operators
-        .check_acceptance(acceptance, store, key.hash())
+        .check_kept_acceptance(acceptance, store, key)
         .map_err(Denied::AcceptanceInvalid)?;
     if checked.statement().master != *id {
         return Err(Denied::AcceptanceInvalid(StatementError::OtherMaster));
@@ -120,12 +141,7 @@ pub fn authorize(
     if checked.statement().generation > master.generation {
         return Err(Denied::AcceptanceInvalid(StatementError::FromTheFuture));
     }
-    Ok(Permit {
-        master: id.clone(),
-        key,
-        acceptance: Arc::clone(acceptance),
-        generation: master.generation,
-    })
+    Ok((master, acceptance))
 }
 
 /// Where a key stands: its record if it is accepted, else why it is not.

@@ -9,11 +9,15 @@
 //! another one and is checked. Whatever can change, like the state of the master, is asked each
 //! time and elsewhere.
 //!
+//! Hashing 1.5 KiB is still a tenth of such an answer, so a statement that the store keeps in memory
+//! is also known by its place there.
+//!
 //! Nobody but an admin can fill the memory, and it forgets by halves.
 
 use std::collections::HashMap;
+use std::hash::Hash;
 use std::mem;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use sha2::{Digest, Sha256};
 
@@ -42,39 +46,81 @@ impl Name {
 
 /// The memory of one operators' CA.
 #[derive(Debug, Default)]
-pub(super) struct Remembered(Mutex<Halves>);
+pub(super) struct Remembered {
+    by_name: Mutex<Halves<Name, Arc<Decision>>>,
+    /// By the address of the statement. It says that it is the very same object, whose content
+    /// cannot have changed, for no other object can come to that address while the weak reference
+    /// is there.
+    by_place: Mutex<Halves<usize, Kept>>,
+}
 
-/// What was asked for lately, and what was before that.
-#[derive(Debug, Default)]
-struct Halves {
-    young: HashMap<Name, Arc<Decision>>,
-    old: HashMap<Name, Arc<Decision>>,
+#[derive(Debug)]
+struct Kept {
+    _holds_its_place: Weak<SignedStatement>,
+    decision: Arc<Decision>,
 }
 
 impl Remembered {
     pub(super) fn get(&self, name: Name) -> Option<Arc<Decision>> {
-        let mut halves = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(found) = halves.young.get(&name) {
-            return Some(Arc::clone(found));
-        }
-        let found = halves.old.remove(&name)?;
-        halves.insert(name, Arc::clone(&found));
-        Some(found)
+        lock(&self.by_name).get(name).map(Arc::clone)
     }
 
     /// Remembers a statement that was found good.
     pub(super) fn insert(&self, name: Name, decision: Arc<Decision>) {
-        let mut halves = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        halves.insert(name, decision);
+        lock(&self.by_name).insert(name, decision);
+    }
+
+    /// As [`get`](Self::get), for a statement that was seen in the same place before.
+    pub(super) fn kept(&self, statement: &Arc<SignedStatement>) -> Option<Arc<Decision>> {
+        let place = Arc::as_ptr(statement).addr();
+        let mut by_place = lock(&self.by_place);
+        by_place.get(place).map(|kept| Arc::clone(&kept.decision))
+    }
+
+    /// Remembers where a statement is that was found good.
+    pub(super) fn keep(&self, statement: &Arc<SignedStatement>, decision: Arc<Decision>) {
+        let place = Arc::as_ptr(statement).addr();
+        let kept = Kept {
+            _holds_its_place: Arc::downgrade(statement),
+            decision,
+        };
+        lock(&self.by_place).insert(place, kept);
     }
 }
 
-impl Halves {
-    fn insert(&mut self, name: Name, decision: Arc<Decision>) {
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// What was asked for lately, and what was before that.
+#[derive(Debug)]
+struct Halves<K, V> {
+    young: HashMap<K, V>,
+    old: HashMap<K, V>,
+}
+
+impl<K: Copy + Eq + Hash, V> Halves<K, V> {
+    fn get(&mut self, key: K) -> Option<&V> {
+        if let Some(found) = self.old.remove(&key) {
+            self.insert(key, found);
+        }
+        self.young.get(&key)
+    }
+
+    fn insert(&mut self, key: K, value: V) {
         if self.young.len() >= HALF {
             self.old = mem::take(&mut self.young);
         }
-        self.young.insert(name, decision);
+        self.young.insert(key, value);
+    }
+}
+
+impl<K, V> Default for Halves<K, V> {
+    fn default() -> Self {
+        Self {
+            young: HashMap::new(),
+            old: HashMap::new(),
+        }
     }
 }
 
@@ -83,6 +129,8 @@ const HALF: usize = 16 * 1024;
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashSet;
+
     use super::*;
     use crate::authorize::{Statement, Verb};
 
@@ -112,8 +160,32 @@ mod tests {
             assert!(remembered.get(asked).is_some(), "after {number}");
         }
         assert!(remembered.get(name(1)).is_none());
-        let halves = remembered.0.lock().unwrap();
+        let halves = lock(&remembered.by_name);
         assert!(halves.young.len() <= HALF && halves.old.len() <= HALF);
+    }
+
+    #[test]
+    fn a_place_is_that_of_one_statement_as_long_as_it_is_remembered() {
+        let remembered = Remembered::default();
+        let signed = |text: &str| {
+            Arc::new(SignedStatement {
+                statement: text.to_owned(),
+                signature: String::new(),
+                certificate: String::new(),
+            })
+        };
+        let mut places = HashSet::new();
+        for number in 0..1000 {
+            let statement = signed(&number.to_string());
+            assert!(remembered.kept(&statement).is_none(), "{number}");
+            remembered.keep(&statement, decision());
+            assert!(remembered.kept(&statement).is_some());
+            // Another one with the same bytes is not the same object.
+            assert!(remembered.kept(&signed(&number.to_string())).is_none());
+            // Dropped here: without the weak reference the next one would come to this place.
+            places.insert(Arc::as_ptr(&statement).addr());
+        }
+        assert_eq!(places.len(), 1000);
     }
 
     fn name(number: usize) -> Name {
