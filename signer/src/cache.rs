@@ -9,12 +9,17 @@
 //! The cache decides nothing about who may have an entry: callers authorize before they ask, each
 //! time.
 
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::fmt;
 use std::future::Future;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use metrics::Counter;
 use minion::verify::{Algorithm, KeyHash};
+use quick_cache::UnitWeighter;
+use quick_cache::sync::{Cache as Entries, DefaultLifecycle};
+use tokio::sync::watch;
 use tokio_util::task::TaskTracker;
 
 /// What names a signature.
@@ -28,21 +33,44 @@ pub struct Key {
     pub key: KeyHash,
 }
 
-/// The cache of `V`, which is cheap to clone.
-pub struct Cache<V> {
-    entries: moka::future::Cache<Key, V>,
-    flights: TaskTracker,
+/// The cache of `V`, whose work fails with `E`.
+pub struct Cache<V, E> {
+    shared: Arc<Shared<V, E>>,
+    tasks: TaskTracker,
     hits: Counter,
     misses: Counter,
 }
 
-impl<V: Clone + Send + Sync + 'static> Cache<V> {
+/// What the work's task needs too.
+struct Shared<V, E> {
+    entries: Entries<Key, V>,
+    flights: Mutex<HashMap<Key, Landing<V, E>>>,
+}
+
+/// Where callers are told what came of a flight.
+type Landing<V, E> = watch::Sender<Option<Result<V, Arc<E>>>>;
+
+impl<V, E> Cache<V, E>
+where
+    V: Clone + Send + Sync + 'static,
+    E: Send + Sync + 'static,
+{
     /// Makes an empty cache.
     #[must_use]
     pub fn new() -> Self {
+        let entries = Entries::with(
+            EXPECTED,
+            ENTRIES,
+            UnitWeighter,
+            Default::default(),
+            DefaultLifecycle::default(),
+        );
         Self {
-            entries: moka::future::Cache::new(ENTRIES),
-            flights: TaskTracker::new(),
+            shared: Arc::new(Shared {
+                entries,
+                flights: Mutex::default(),
+            }),
+            tasks: TaskTracker::new(),
             // Looking a counter up takes longer than looking an entry up.
             hits: metrics::counter!(LOOKUPS, "result" => "hit"),
             misses: metrics::counter!(LOOKUPS, "result" => "miss"),
@@ -50,8 +78,9 @@ impl<V: Clone + Send + Sync + 'static> Cache<V> {
     }
 
     /// The entry, if there is one.
-    pub async fn get(&self, key: &Key) -> Option<V> {
-        let found = self.entries.get(key).await;
+    #[must_use]
+    pub fn get(&self, key: &Key) -> Option<V> {
+        let found = self.shared.entries.get(key);
         let counter = if found.is_some() {
             &self.hits
         } else {
@@ -62,8 +91,8 @@ impl<V: Clone + Send + Sync + 'static> Cache<V> {
     }
 
     /// Puts an entry that was made elsewhere.
-    pub async fn insert(&self, key: Key, value: V) {
-        self.entries.insert(key, value).await;
+    pub fn insert(&self, key: Key, value: V) {
+        self.shared.entries.insert(key, value);
     }
 
     /// The entry; if there is none, what `work` makes of it, unless somebody's work for the same
@@ -72,53 +101,100 @@ impl<V: Clone + Send + Sync + 'static> Cache<V> {
     /// # Errors
     ///
     /// The error of the work that was waited for, which may be another caller's.
-    pub async fn get_or_make<E, W>(&self, key: Key, work: W) -> Result<Found<V>, Failure<E>>
+    pub async fn get_or_make<W>(&self, key: Key, work: W) -> Result<Found<V>, Failure<E>>
     where
-        E: Send + Sync + 'static,
         W: Future<Output = Result<V, E>> + Send + 'static,
     {
-        if let Some(value) = self.get(&key).await {
+        if let Some(value) = self.get(&key) {
             return Ok(Found { value, made: false });
         }
-        let entries = self.entries.clone();
-        let flight = async move {
-            let mut made = false;
-            let entry = entries.try_get_with(key, async {
-                let value = work.await?;
-                made = true;
-                Ok(value)
-            });
-            let value = entry.await?;
-            Ok(Found { value, made })
+        let (mut landed, made) = match self.shared.flights().entry(key) {
+            Entry::Occupied(flight) => (flight.get().subscribe(), false),
+            Entry::Vacant(place) => {
+                // A flight may have landed since the look.
+                if let Some(value) = self.shared.entries.get(&key) {
+                    return Ok(Found { value, made: false });
+                }
+                let (landing, landed) = watch::channel(None);
+                place.insert(landing);
+                let flight = Flight {
+                    shared: Arc::clone(&self.shared),
+                    key,
+                    outcome: None,
+                };
+                self.tasks.spawn(flight.fly(work));
+                (landed, true)
+            }
         };
-        match self.flights.spawn(flight).await {
-            Ok(found) => found.map_err(Failure::Work),
-            Err(_) => Err(Failure::Died),
+        let outcome = landed.wait_for(Option::is_some).await;
+        match outcome.ok().and_then(|outcome| outcome.clone()) {
+            Some(Ok(value)) => Ok(Found { value, made }),
+            Some(Err(error)) => Err(Failure::Work(error)),
+            None => Err(Failure::Died),
         }
     }
 
-    /// How many callers wait for an entry, those included that went away.
+    /// How many callers wait for an entry.
     #[must_use]
     pub fn waiting(&self) -> usize {
-        self.flights.len()
+        let flights = self.shared.flights();
+        flights.values().map(watch::Sender::receiver_count).sum()
     }
 
     /// Waits until all work that was started has ended.
     pub async fn close(&self) {
-        self.flights.close();
-        self.flights.wait().await;
+        self.tasks.close();
+        self.tasks.wait().await;
     }
 }
 
-impl<V> fmt::Debug for Cache<V> {
+impl<V, E> Shared<V, E> {
+    fn flights(&self) -> MutexGuard<'_, HashMap<Key, Landing<V, E>>> {
+        self.flights.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Work that is under way. However it ends, it lands once, and a later flight is another one.
+struct Flight<V, E> {
+    shared: Arc<Shared<V, E>>,
+    key: Key,
+    outcome: Option<Result<V, Arc<E>>>,
+}
+
+impl<V: Clone, E> Flight<V, E> {
+    async fn fly(mut self, work: impl Future<Output = Result<V, E>>) {
+        let outcome = work.await.map_err(Arc::new);
+        if let Ok(value) = &outcome {
+            // Before the landing, or a caller in between would start another flight.
+            self.shared.entries.insert(self.key, value.clone());
+        }
+        self.outcome = Some(outcome);
+    }
+}
+
+impl<V, E> Drop for Flight<V, E> {
+    fn drop(&mut self) {
+        let landing = self.shared.flights().remove(&self.key);
+        // Without an outcome the work panicked, or the runtime is ending: callers see the sender go.
+        if let (Some(landing), Some(outcome)) = (landing, self.outcome.take()) {
+            landing.send_replace(Some(outcome));
+        }
+    }
+}
+
+impl<V, E> fmt::Debug for Cache<V, E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Cache")
-            .field("flights", &self.flights.len())
+            .field("flights", &self.tasks.len())
             .finish_non_exhaustive()
     }
 }
 
-impl<V: Clone + Send + Sync + 'static> Default for Cache<V> {
+impl<V, E> Default for Cache<V, E>
+where
+    V: Clone + Send + Sync + 'static,
+    E: Send + Sync + 'static,
+{
     fn default() -> Self {
         Self::new()
     }
@@ -146,6 +222,8 @@ const LOOKUPS: &str = "mastersign_cache_lookups_total";
 /// A signature with its prepared answers takes about 3 KiB; what is pushed out is read from the
 /// store again.
 const ENTRIES: u64 = 10_000;
+/// What is made room for at start; most installations have a handful of masters.
+const EXPECTED: usize = 64;
 
 #[cfg(test)]
 mod tests {
@@ -212,7 +290,7 @@ mod tests {
         assert!(caller.await.unwrap_err().is_cancelled());
         finish.send(()).unwrap();
         cache.close().await;
-        assert_eq!(cache.get(&KEY).await, Some(7));
+        assert_eq!(cache.get(&KEY), Some(7));
     }
 
     #[tokio::test]
@@ -222,11 +300,8 @@ mod tests {
             .get_or_make(KEY, async { Err::<i32, _>("no HSM") })
             .await;
         assert!(matches!(failed, Err(Failure::Work(error)) if *error == "no HSM"));
-        assert_eq!(cache.get(&KEY).await, None);
-        let found = cache
-            .get_or_make(KEY, async { Ok::<_, ()>(7) })
-            .await
-            .unwrap();
+        assert_eq!(cache.get(&KEY), None);
+        let found = cache.get_or_make(KEY, async { Ok(7) }).await.unwrap();
         assert_eq!(
             found,
             Found {
@@ -238,7 +313,7 @@ mod tests {
 
     #[tokio::test]
     async fn work_that_panics_takes_nobody_with_it() {
-        let cache = Cache::<i32>::new();
+        let cache = Cache::new();
         let died = cache
             .get_or_make(KEY, async { panic!("on purpose") as Result<i32, ()> })
             .await;

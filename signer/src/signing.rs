@@ -19,8 +19,8 @@ use minion::verify::{Algorithm, KeyHash, PublicKey};
 use sha2::{Digest, Sha256};
 
 use crate::authorize::{
-    Denied, Identity, MasterId, OperatorRole, OperatorsCa, Permit, Proof, Purpose, authorize,
-    standing,
+    Denied, Identity, MasterId, OperatorRole, OperatorsCa, Permit, Proof, Purpose, accepted,
+    authorize, standing,
 };
 use crate::cache::{self, Cache};
 use crate::clock::{Clock, Timestamp};
@@ -76,7 +76,7 @@ pub struct Parts {
 #[derive(Debug)]
 pub struct Service {
     parts: Parts,
-    cache: Cache<Arc<Ready>>,
+    cache: Cache<Arc<Ready>, FlightError>,
     refusals: Refusals,
 }
 
@@ -173,7 +173,7 @@ impl Service {
                 return Ok(Answer::Pending(key));
             };
             let name = self.name(&key, algorithm)?;
-            if let Some(ready) = self.cache.get(&name).await {
+            if let Some(ready) = self.cache.get(&name) {
                 return Ok(signed(false, ready));
             }
             match self.make(name, permit).await {
@@ -197,29 +197,51 @@ impl Service {
     pub async fn get(&self, peer: &Peer, lookup: &Lookup) -> Result<Arc<Ready>, Error> {
         let (name, stored) = {
             let state = self.parts.store.state();
-            let master = self.reader(peer, &state, lookup.key)?;
-            let signing_key = lookup.signing_key.or(state.active);
-            let name = cache::Key {
-                signing_key: signing_key.ok_or(Error::NoSigningKey)?,
-                algorithm: self.algorithm(lookup.algorithm, &master),
-                key: lookup.key,
-            };
-            let stored = state.signature(name.signing_key, name.algorithm, name.key);
-            (name, stored.cloned().ok_or(Error::NotSigned)?)
+            let (name, stored) = self.find(peer, lookup, &state)?;
+            (name, Arc::clone(stored))
         };
         self.note_reader(peer, &stored).await?;
-        if let Some(ready) = self.cache.get(&name).await {
+        if let Some(ready) = self.cache.get(&name) {
             return Ok(ready);
         }
         let ready = Arc::new(Ready::stored(stored));
-        self.cache.insert(name, Arc::clone(&ready)).await;
+        self.cache.insert(name, Arc::clone(&ready));
         Ok(ready)
+    }
+
+    /// As [`get`](Self::get), for a master that has what it asks for and asks again: everything is
+    /// decided anew, and nothing is waited for. None for all other calls.
+    #[must_use]
+    pub fn get_at_once(&self, peer: &Peer, lookup: &Lookup) -> Option<Arc<Ready>> {
+        let state = self.parts.store.state();
+        let (name, stored) = self.find(peer, lookup, &state).ok()?;
+        is_owner(peer, stored)
+            .then(|| self.cache.get(&name))
+            .flatten()
+    }
+
+    /// The signature that is asked for, if the caller may read it.
+    fn find<'a>(
+        &self,
+        peer: &Peer,
+        lookup: &Lookup,
+        state: &'a State,
+    ) -> Result<(cache::Key, &'a Arc<StoredSignature>), Error> {
+        let master = self.reader(peer, state, lookup.key)?;
+        let signing_key = lookup.signing_key.or(state.active);
+        let name = cache::Key {
+            signing_key: signing_key.ok_or(Error::NoSigningKey)?,
+            algorithm: self.algorithm(lookup.algorithm, master),
+            key: lookup.key,
+        };
+        let stored = state.signature(name.signing_key, name.algorithm, name.key);
+        stored.map(|stored| (name, stored)).ok_or(Error::NotSigned)
     }
 
     /// Takes note of everybody who gets a signature for the first time. The master that it was made
     /// for is named by the record of the signature itself.
     async fn note_reader(&self, peer: &Peer, stored: &Arc<StoredSignature>) -> Result<(), Error> {
-        if matches!(&peer.identity, Identity::Master(id) if *id == stored.master) {
+        if is_owner(peer, stored) {
             return Ok(());
         }
         let noted = self.parts.store.serve(&actor(peer), stored).await;
@@ -355,22 +377,23 @@ impl Service {
     }
 
     /// The master whose key is asked for, if the caller may read signatures over it.
-    fn reader(&self, peer: &Peer, state: &State, key: KeyHash) -> Result<MasterId, Error> {
+    fn reader<'a>(
+        &self,
+        peer: &Peer,
+        state: &'a State,
+        key: KeyHash,
+    ) -> Result<&'a MasterId, Error> {
         match &peer.identity {
             Identity::Master(id) => {
                 let master = state.master(id);
                 let record = master.and_then(|master| master.keys.get(&key));
-                let known = record.and_then(|record| record.key.clone());
-                let known = known.ok_or(Denied::Unknown)?;
-                let store = self.parts.store.uuid();
-                authorize(
-                    &peer.identity,
-                    known,
-                    master.map(AsRef::as_ref),
-                    &self.parts.operators,
-                    store,
-                )?;
-                Ok(id.clone())
+                if record.is_none_or(|record| record.key.is_none()) {
+                    return Err(Denied::Unknown.into());
+                }
+                let (operators, store) = (&self.parts.operators, self.parts.store.uuid());
+                let master = master.map(AsRef::as_ref);
+                let (master, _) = accepted(&peer.identity, key, master, operators, store)?;
+                Ok(&master.id)
             }
             Identity::Operator {
                 role: OperatorRole::Admin,
@@ -378,7 +401,7 @@ impl Service {
             } => {
                 let (master, _) = state.key(&key).ok_or(Denied::Unknown)?;
                 standing(master, key)?;
-                Ok(master.id.clone())
+                Ok(&master.id)
             }
             Identity::Operator { .. } => Err(Error::NotAReader),
         }
@@ -418,6 +441,11 @@ impl Parts {
         let stored = state.signing_keys.values().map(|record| &record.key);
         stored.cloned().chain(self.signer.signing_key()).collect()
     }
+}
+
+/// Whether the signature was made for the caller.
+fn is_owner(peer: &Peer, stored: &StoredSignature) -> bool {
+    matches!(&peer.identity, Identity::Master(id) if *id == stored.master)
 }
 
 fn actor(peer: &Peer) -> Actor {

@@ -2,9 +2,8 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Query, State};
-use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::extract::State;
+use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -13,11 +12,12 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::entity::is_known;
-use super::extract::{Body, Caller, Name, Parameters, caller, named};
+use super::extract::{Body, Caller, Name, Parameters};
+use super::keys;
 use super::problem::{Kind, Problem};
-use super::{keys, route};
 use crate::clock::Timestamp;
 use crate::signing::{Answer, Lookup, Ready, Request, Service};
+use crate::tls::peer::Peer;
 
 /// `PUT`: has the caller's key signed, if an operator accepted it.
 pub(super) async fn update(
@@ -37,40 +37,57 @@ pub(super) async fn update(
     })
 }
 
-/// `HEAD`, and `GET` if it comes this way.
+/// `GET` and `HEAD`: reads a signature that was made before, as the very file that salt-master
+/// serves.
 pub(super) async fn show(
     State(service): State<Arc<Service>>,
-    request: axum::extract::Request,
+    Caller(peer): Caller,
+    Name(key): Name<KeyHash>,
+    Parameters(wanted): Parameters<Wanted>,
+    headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let (parts, _) = request.into_parts();
-    let name = route::signature(parts.uri.path()).unwrap_or_default();
-    read(&service, name, &parts).await
+    let ready = service.get(&peer, &wanted.lookup(key)?).await?;
+    Ok(shown(&ready, &headers))
 }
 
-/// `GET`: reads a signature that was made before, as the very file that salt-master serves.
-pub(super) async fn read(
+/// `GET` of a signature that is in memory.
+pub(super) fn read_at_once(
     service: &Service,
+    peer: &Peer,
     name: &str,
-    parts: &Parts,
-) -> Result<Response, Problem> {
-    let peer = caller(&parts.extensions)?;
-    let Query(wanted) = Query::<Wanted>::try_from_uri(&parts.uri)
-        .map_err(|rejection| Problem::new(Kind::BadRequest, rejection.body_text()))?;
-    let lookup = Lookup {
-        key: named(name)?,
-        algorithm: wanted.algorithm()?,
-        signing_key: wanted.signing_key()?,
+    uri: &Uri,
+    headers: &HeaderMap,
+) -> Option<Response> {
+    // Salt's names of the algorithms are spelled the same in a query.
+    let algorithm = match uri.query() {
+        Some(query) => Some(query.strip_prefix("algorithm=")?.parse().ok()?),
+        None => None,
     };
-    let ready = service.get(peer, &lookup).await?;
-    if is_known(&parts.headers, ready.etag()) {
-        return Ok((StatusCode::NOT_MODIFIED, tags(&ready)).into_response());
+    let lookup = Lookup {
+        key: name.parse().ok()?,
+        algorithm,
+        signing_key: None,
+    };
+    let ready = service.get_at_once(peer, &lookup)?;
+    Some(shown(&ready, headers))
+}
+
+fn shown(ready: &Ready, headers: &HeaderMap) -> Response {
+    if is_known(headers, ready.etag()) {
+        return (StatusCode::NOT_MODIFIED, tags(ready)).into_response();
     }
-    Ok(if wants_json(&parts.headers) {
-        document(&ready).into_response()
-    } else {
-        let kind = (header::CONTENT_TYPE, HeaderValue::from_static(TEXT));
-        (tags(&ready), [kind], ready.file()).into_response()
-    })
+    if wants_json(headers) {
+        return document(ready).into_response();
+    }
+    let mut response = Response::new(ready.file().into());
+    let headers = response.headers_mut();
+    // These, and the request's id.
+    headers.reserve(5);
+    for (name, value) in tags(ready) {
+        headers.insert(name, value);
+    }
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(TEXT));
+    response
 }
 
 /// The parameters of both.
@@ -82,6 +99,14 @@ pub(super) struct Wanted {
 }
 
 impl Wanted {
+    fn lookup(&self, key: KeyHash) -> Result<Lookup, Problem> {
+        Ok(Lookup {
+            key,
+            algorithm: self.algorithm()?,
+            signing_key: self.signing_key()?,
+        })
+    }
+
     fn algorithm(&self) -> Result<Option<Algorithm>, Problem> {
         let parsed = self.algorithm.as_deref().map(str::parse).transpose();
         parsed.map_err(|error| Problem::new(Kind::Unprocessable, format!("algorithm: {error}")))

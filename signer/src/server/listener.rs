@@ -5,7 +5,10 @@
 //! ends. A framework's listener hides the moment between `accept` and the first request, and that
 //! is where a slow client sits.
 
+mod timer;
+
 use std::convert::Infallible;
+use std::future::ready;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -15,18 +18,21 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::Request;
 use axum::response::Response;
+use futures_util::future::Either;
 use hyper::body::Incoming;
+use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use hyper_util::server::conn::auto::Builder;
+use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
 
+use self::timer::HeaderTimer;
 use super::origin::{Crowded, Origins, Seat};
 use super::request::Around;
 use crate::api::Api;
@@ -59,24 +65,71 @@ pub(super) enum Front {
 }
 
 impl Front {
-    async fn answer(self, request: Request) -> Result<Response, Infallible> {
+    /// The answer, which may be there already: most requests ask for what is in memory, and a
+    /// future of all that others need costs more than their answer.
+    fn answer(
+        &self,
+        request: hyper::Request<Incoming>,
+        client: Option<&Client>,
+    ) -> impl Future<Output = Result<Response, Infallible>> + use<> {
+        let mut place = None;
+        let lapsed = client.and_then(|client| client.admission.check(SystemClock.now()).err());
+        if let (Self::Api(around, api), Some(client), None) = (self, client, &lapsed) {
+            let inner = || api.answer_at_once(&client.peer, request.uri(), request.headers());
+            match around.answer_at_once(&request, &client.peer, inner) {
+                Ok(response) => return Either::Left(ready(Ok(response))),
+                Err(taken) => place = taken,
+            }
+        }
+        let mut request: Request = request.map(Body::new);
+        if let Some(client) = client {
+            request.extensions_mut().insert(Arc::clone(&client.peer));
+        }
+        if let Some(lapsed) = lapsed {
+            request.extensions_mut().insert(lapsed);
+        }
+        // In a box, for it is large, and what is returned is moved about for every request.
+        Either::Right(Box::pin(self.clone().answer_in_time(request, place)))
+    }
+
+    async fn answer_in_time(
+        self,
+        request: Request,
+        place: Option<OwnedSemaphorePermit>,
+    ) -> Result<Response, Infallible> {
         match self {
             Self::Api(around, api) => {
                 let inner = async |request| api.answer(request).await;
-                Ok(around.answer(request, inner).await)
+                Ok(around.answer(request, place, inner).await)
             }
             Self::Plain(router) => router.oneshot(request).await,
         }
     }
 }
 
+/// Who is on the other end of a connection.
+struct Client {
+    peer: Arc<Peer>,
+    admission: Admission,
+}
+
 /// How a listener ends: first in good order, then at once.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(super) struct Stop {
     /// Accept no more, finish what is in flight.
     pub(super) drain: CancellationToken,
-    /// Drop what is in flight.
+    /// Drop what is in flight. It implies the other, so who is not draining need not look at it.
     pub(super) abort: CancellationToken,
+}
+
+impl Default for Stop {
+    fn default() -> Self {
+        let abort = CancellationToken::new();
+        Self {
+            drain: abort.child_token(),
+            abort,
+        }
+    }
 }
 
 impl Listener {
@@ -171,25 +224,36 @@ struct Connection {
 impl Connection {
     /// Holds its place until it ends.
     async fn serve(self, stream: TcpStream, tls: Option<Arc<Live>>, _place: Place) {
-        let abort = self.stop.abort.clone();
-        let remote = self.remote;
-        match abort.run_until_cancelled(self.exchange(stream, tls)).await {
-            Some(Ok(())) => {}
-            Some(Err(error)) => {
-                count(error.reason());
-                tracing::info!(%remote, error = %Chain(&error), "connection refused");
-            }
-            None => tracing::warn!(%remote, "connection dropped, the drain timeout is over"),
+        // Answers are one segment; waiting for another one to fill a packet only delays them.
+        if let Err(error) = stream.set_nodelay(true) {
+            return self.refuse(&Refused::Socket(error));
+        }
+        let Some(live) = tls else {
+            return self.http(stream, None).await;
+        };
+        let abort = &self.stop.abort;
+        let shaken = abort.run_until_cancelled(self.shake_hands(stream, live));
+        match shaken.await {
+            Some(Ok((stream, client))) => self.http(stream, Some(client)).await,
+            Some(Err(error)) => self.refuse(&error),
+            None => self.drop_it(),
         }
     }
 
-    async fn exchange(self, stream: TcpStream, tls: Option<Arc<Live>>) -> Result<(), Refused> {
-        // Answers are one segment; waiting for another one to fill a packet only delays them.
-        stream.set_nodelay(true).map_err(Refused::Socket)?;
-        let Some(live) = tls else {
-            self.http(stream, None).await;
-            return Ok(());
-        };
+    fn refuse(&self, error: &Refused) {
+        count(error.reason());
+        tracing::info!(remote = %self.remote, error = %Chain(error), "connection refused");
+    }
+
+    fn drop_it(&self) {
+        tracing::warn!(remote = %self.remote, "connection dropped, the drain timeout is over");
+    }
+
+    async fn shake_hands(
+        &self,
+        stream: TcpStream,
+        live: Arc<Live>,
+    ) -> Result<(TlsStream<TcpStream>, Client), Refused> {
         let (config, generation) = live.handshake();
         let handshake = TlsAcceptor::from(config).accept(stream);
         let stream = tokio::time::timeout(self.limits.handshake_timeout, handshake)
@@ -199,37 +263,29 @@ impl Connection {
         let chain = stream.get_ref().1.peer_certificates().unwrap_or_default();
         let peer = Peer::from_certificate(chain.first().ok_or(Refused::Nameless)?)?;
         let admission = Admission::new(live, chain, generation).ok_or(Refused::Nameless)?;
-        self.http(stream, Some((Arc::new(peer), Arc::new(admission))))
-            .await;
-        Ok(())
+        let peer = Arc::new(peer);
+        Ok((stream, Client { peer, admission }))
     }
 
     /// Speaks HTTP/1.1; an error of the protocol ends the connection and is nobody's news.
-    async fn http<S>(self, stream: S, client: Option<(Arc<Peer>, Arc<Admission>)>)
+    async fn http<S>(self, stream: S, client: Option<Client>)
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let front = self.front;
-        let service = service_fn(move |request: hyper::Request<Incoming>| {
-            let mut request: Request = request.map(Body::new);
-            if let Some((peer, admission)) = &client {
-                request.extensions_mut().insert(Arc::clone(peer));
-                if let Err(lapsed) = admission.check(SystemClock.now()) {
-                    request.extensions_mut().insert(lapsed);
-                }
-            }
-            let front = front.clone();
-            async move { front.answer(request).await }
-        });
+        let front = self.front.clone();
+        let service = service_fn(move |request| front.answer(request, client.as_ref()));
         let builder = builder(self.limits.header_timeout);
         let mut connection =
             std::pin::pin!(builder.serve_connection(TokioIo::new(stream), service));
-        let drained = self.stop.drain.cancelled();
         let ended = tokio::select! {
+            biased;
             ended = connection.as_mut() => ended,
-            () = drained => {
+            () = self.stop.drain.cancelled() => {
                 connection.as_mut().graceful_shutdown();
-                connection.await
+                match self.stop.abort.run_until_cancelled(connection).await {
+                    Some(ended) => ended,
+                    None => return self.drop_it(),
+                }
             }
         };
         if let Err(error) = ended {
@@ -238,14 +294,14 @@ impl Connection {
     }
 }
 
-fn builder(header_timeout: Duration) -> Builder<TokioExecutor> {
-    let mut builder = Builder::new(TokioExecutor::new()).http1_only();
+fn builder(header_timeout: Duration) -> http1::Builder {
+    let mut builder = http1::Builder::new();
     builder
-        .http1()
-        .timer(TokioTimer::new())
+        .timer(HeaderTimer::default())
         .header_read_timeout(header_timeout)
-        .max_headers(MAX_HEADERS)
-        .max_buf_size(MAX_BUFFER);
+        .max_buf_size(MAX_BUFFER)
+        // Answers are short: one buffer is encrypted faster than the two are gathered.
+        .writev(false);
     builder
 }
 
@@ -280,8 +336,6 @@ impl Refused {
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// A header of ours is some hundred bytes; the buffer also holds the answer that is being written.
 const MAX_BUFFER: usize = 64 * 1024;
-/// Clients send about ten.
-const MAX_HEADERS: usize = 64;
 
 #[cfg(test)]
 mod tests;

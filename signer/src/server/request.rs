@@ -20,9 +20,10 @@ use std::time::{Duration, Instant};
 
 use axum::body::{Body, Bytes, HttpBody, to_bytes};
 use axum::extract::Request;
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt;
+use tokio::sync::OwnedSemaphorePermit;
 use uuid::Uuid;
 
 use self::record::{Asked, Tally};
@@ -48,11 +49,42 @@ impl Around {
         }
     }
 
+    /// The answer to a `GET` without a body that `inner` can give out of memory, with what is left
+    /// to do around one: no wait means no deadline, and no line means no context for it. Otherwise
+    /// the place that the request has got, if it asked for one; nothing has been decided then, and
+    /// [`answer`](Self::answer) begins anew.
+    pub(super) fn answer_at_once<B: HttpBody>(
+        &self,
+        request: &axum::http::Request<B>,
+        peer: &Peer,
+        inner: impl FnOnce() -> Option<Response>,
+    ) -> Result<Response, Option<OwnedSemaphorePermit>> {
+        if request.method() != Method::GET
+            || !request.body().is_end_stream()
+            || record::is_hit_logged()
+        {
+            return Err(None);
+        }
+        let begin = Instant::now();
+        let Ok(place) = self.admission.admit(Some(peer)) else {
+            return Err(None);
+        };
+        // A panic comes again where it is answered.
+        let answer = std::panic::catch_unwind(AssertUnwindSafe(inner));
+        let Some(mut response) = answer.ok().flatten() else {
+            return Err(Some(place));
+        };
+        identify(&mut response, Uuid::new_v4());
+        self.tally.record_hit(response.status(), begin.elapsed());
+        Ok(response)
+    }
+
     /// The answer of `inner`, with all that is around it. No layers of a router, because each of
     /// these costs a request two boxes.
     pub(super) async fn answer<F>(
         &self,
         request: Request,
+        place: Option<OwnedSemaphorePermit>,
         inner: impl FnOnce(Request) -> F,
     ) -> Response
     where
@@ -63,14 +95,10 @@ impl Around {
         let begin = Instant::now();
         let context = Arc::clone(&asked) as Arc<dyn telemetry::Context>;
         telemetry::within(context, async {
-            let answer = AssertUnwindSafe(self.bounded(request, inner)).catch_unwind();
+            let answer = AssertUnwindSafe(self.bounded(request, place, inner)).catch_unwind();
             let response = answer.await.unwrap_or_else(|payload| panicked(&*payload));
             let mut response = rendered(response, id).await;
-            let mut text = Uuid::encode_buffer();
-            let text = id.hyphenated().encode_lower(&mut text);
-            if let Ok(value) = HeaderValue::from_str(text) {
-                response.headers_mut().insert("x-request-id", value);
-            }
+            identify(&mut response, id);
             let status = response.status();
             self.tally.record(&asked, status, begin.elapsed());
             response
@@ -78,7 +106,12 @@ impl Around {
         .await
     }
 
-    async fn bounded<F>(&self, request: Request, inner: impl FnOnce(Request) -> F) -> Response
+    async fn bounded<F>(
+        &self,
+        request: Request,
+        place: Option<OwnedSemaphorePermit>,
+        inner: impl FnOnce(Request) -> F,
+    ) -> Response
     where
         F: Future<Output = Response>,
     {
@@ -92,7 +125,8 @@ impl Around {
         };
         // Held until the answer is there.
         let peer = parts.extensions.get::<Arc<Peer>>().map(AsRef::as_ref);
-        let _place = match self.admission.admit(peer) {
+        let place = place.map_or_else(|| self.admission.admit(peer), Ok);
+        let _place = match place {
             Ok(place) => place,
             Err(problem) => return problem.into_response(),
         };
@@ -109,6 +143,14 @@ impl Around {
         }
         let whole = tokio::time::timeout(self.timeout, whole(body)).await;
         whole.map_err(|_| Problem::new(Kind::RequestTimeout, SLOW_BODY))?
+    }
+}
+
+fn identify(response: &mut Response, id: Uuid) {
+    let mut text = Uuid::encode_buffer();
+    let text = id.hyphenated().encode_lower(&mut text);
+    if let Ok(value) = HeaderValue::from_str(text) {
+        response.headers_mut().insert(REQUEST_ID, value);
     }
 }
 
@@ -193,6 +235,7 @@ fn log(problem: &Problem) {
     }
 }
 
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// The longest request is a 4096-bit key, a proof by it and the JSON around them: less than 3 KiB.
 pub const MAX_BODY: usize = 16 * 1024;
 /// A library's refusal is one line.

@@ -10,7 +10,8 @@ use std::io;
 use std::sync::Arc;
 
 use minion::verify::{KeyHash, PublicKey};
-use moka::future::Cache;
+use quick_cache::UnitWeighter;
+use quick_cache::sync::{Cache, DefaultLifecycle};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::key_policy::{self, Refusal};
@@ -19,9 +20,11 @@ use crate::key_policy::{self, Refusal};
 /// last of them.
 #[derive(Clone)]
 pub struct Examiner {
-    verdicts: Cache<KeyHash, Result<(), Refusal>>,
+    verdicts: Arc<Verdicts>,
     queue: mpsc::Sender<Question>,
 }
+
+type Verdicts = Cache<KeyHash, Result<(), Refusal>>;
 
 impl Examiner {
     /// Starts the thread.
@@ -35,7 +38,7 @@ impl Examiner {
             .name("key-examiner".to_owned())
             .spawn(move || work(questions))?;
         Ok(Self {
-            verdicts: Cache::new(VERDICTS),
+            verdicts: Arc::new(verdicts()),
             queue,
         })
     }
@@ -47,7 +50,8 @@ impl Examiner {
         key: &Arc<PublicKey>,
         known: impl FnOnce() -> Vec<Arc<PublicKey>>,
     ) -> Result<(), Unexamined> {
-        let verdict = self.verdicts.try_get_with(key.hash(), async {
+        let hash = key.hash();
+        let verdict = self.verdicts.get_or_insert_async(&hash, async {
             let (answer, verdict) = oneshot::channel();
             let question = Question {
                 key: Arc::clone(key),
@@ -58,9 +62,18 @@ impl Examiner {
             queued.map_err(|_| Unexamined::Busy)?;
             verdict.await.map_err(|_| Unexamined::Busy)
         });
-        let verdict = verdict.await.map_err(|why| (*why).clone())?;
-        verdict.map_err(Unexamined::Refused)
+        verdict.await?.map_err(Unexamined::Refused)
     }
+}
+
+fn verdicts() -> Verdicts {
+    Cache::with(
+        EXPECTED,
+        VERDICTS,
+        UnitWeighter,
+        Default::default(),
+        DefaultLifecycle::default(),
+    )
 }
 
 impl fmt::Debug for Examiner {
@@ -120,6 +133,8 @@ fn judge(key: &PublicKey, known: &[Arc<PublicKey>]) -> Result<(), Refusal> {
 const QUEUE: usize = 64;
 /// A verdict is a hundred bytes, and one that was pushed out is found again.
 const VERDICTS: u64 = 16_384;
+/// What is made room for at start.
+const EXPECTED: usize = 64;
 /// Counts keys that were found weak.
 const WEAK: &str = "mastersign_weak_keys_total";
 
@@ -156,7 +171,7 @@ mod tests {
         // Nobody works on this queue, and it has one place.
         let (queue, mut questions) = mpsc::channel(1);
         let examiner = Examiner {
-            verdicts: Cache::new(VERDICTS),
+            verdicts: Arc::new(verdicts()),
             queue,
         };
         let [one, two] = std::array::from_fn(|_| MasterKey::generate().public);

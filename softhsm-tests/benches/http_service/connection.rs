@@ -70,6 +70,29 @@ impl Connection {
         }
     }
 
+    /// Asks again for what was answered before; `length` is that of the whole answer, which has no
+    /// part that changes its length.
+    pub(crate) async fn again(&mut self, request: &[u8], length: usize, body: &[u8]) -> Result<()> {
+        self.stream.write_all(request).await?;
+        self.stream.flush().await?;
+        self.buffer.clear();
+        while self.buffer.len() < length {
+            let read = self.stream.read_buf(&mut self.buffer).await?;
+            ensure!(read > 0, "the connection ended");
+        }
+        ensure!(
+            self.buffer.starts_with(b"HTTP/1.1 200 ") && self.buffer.ends_with(body),
+            "another answer: {}",
+            String::from_utf8_lossy(&self.buffer)
+        );
+        Ok(())
+    }
+
+    /// How long the last answer was, with its header.
+    pub(crate) fn length(&self) -> usize {
+        self.buffer.len()
+    }
+
     /// The same, and fails unless it is this status.
     pub(crate) async fn expect(&mut self, request: &[u8], status: u16) -> Result<Vec<u8>> {
         let answer = self.exchange(request).await?;
@@ -85,21 +108,20 @@ impl Connection {
 
 /// An answer with a `Content-Length`, once it is whole.
 fn parse(bytes: &[u8]) -> Result<Option<Answer>> {
-    let end = bytes.windows(4).position(|window| window == b"\r\n\r\n");
-    let Some((head, rest)) = end.and_then(|end| bytes.split_at_checked(end)) else {
+    let mut headers = [httparse::EMPTY_HEADER; 16];
+    let mut head = httparse::Response::new(&mut headers);
+    let httparse::Status::Complete(end) = head.parse(bytes)? else {
         return Ok(None);
     };
-    let head = std::str::from_utf8(head)?;
-    let mut lines = head.split("\r\n");
-    let status = lines.next().and_then(|line| line.split(' ').nth(1));
-    let length = lines
-        .filter_map(|line| line.split_once(':'))
-        .find(|(name, _)| name.eq_ignore_ascii_case("content-length"));
-    let (_, length) = length.context("an answer without a length")?;
-    let length: usize = length.trim().parse()?;
-    let body = rest.get(4..).unwrap_or_default();
+    let length = head
+        .headers
+        .iter()
+        .find(|header| header.name.eq_ignore_ascii_case("content-length"));
+    let length = length.context("an answer without a length")?.value;
+    let length: usize = std::str::from_utf8(length)?.parse()?;
+    let body = bytes.get(end..).unwrap_or_default();
     Ok((body.len() >= length).then(|| Answer {
-        status: status.and_then(|status| status.parse().ok()).unwrap_or(0),
+        status: head.code.unwrap_or(0),
         body: body.to_vec(),
     }))
 }

@@ -65,6 +65,37 @@ async fn an_unchanged_signature_is_not_sent_again() {
 }
 
 #[tokio::test]
+async fn a_signature_is_there_at_once_for_its_own_master_that_has_read_it_and_may_still() {
+    let world = World::new().await;
+    let key = world.accepted("m1").await;
+    let path = signature_path(&key);
+    let sha1 = format!("{path}?algorithm=PKCS1v15-SHA1");
+    let is_there = |id: &str, path: &str| world.is_there_at_once(&master(id), path);
+    assert!(!is_there("m1", &path), "it is not even made");
+    world.put("m1", &key).await;
+    for path in [&path, &sha1] {
+        world.get(master("m1"), path).await;
+        assert!(is_there("m1", path), "{path}");
+        assert!(!is_there("m2", path), "{path}");
+        // An admin's first reading is put on record.
+        assert!(!world.is_there_at_once(&admin("ada"), path));
+    }
+    for other in [
+        format!("{path}?algorithm=PKCS1v15-SHA224"),
+        format!("{path}?algorithm=PKCS1v15-SHA1&key={}", key.public.hash()),
+        format!("{path}?algorithm=MD5"),
+        format!("{path}?"),
+        format!("{path}/more"),
+        signature_path(&MasterKey::generate()),
+        "/v1/signing-keys".to_owned(),
+    ] {
+        assert!(!is_there("m1", &other), "{other}");
+    }
+    world.decide(Verb::Revoke, "m1", &key).await;
+    assert!(!is_there("m1", &path) && !is_there("m1", &sha1));
+}
+
+#[tokio::test]
 async fn others_learn_nothing_about_a_masters_signature() {
     let world = World::new().await;
     let key = world.accepted("m1").await;
@@ -246,7 +277,7 @@ async fn nobody_gets_to_a_path_without_a_certificate_or_with_one_that_lapsed() {
         assert_eq!(reply.status, StatusCode::FORBIDDEN, "{method} {path}");
         let lapsed = request()
             .extension(Arc::new(master("m1")))
-            .extension(crate::tls::Lapsed)
+            .extension(Lapsed)
             .body(Body::empty())
             .unwrap();
         world.send(lapsed).await.refused(403, "certificate-refused");

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
 use axum::extract::Request;
@@ -56,6 +56,7 @@ impl Context for Asked {
 /// The requests that were answered, by route, method and status.
 #[derive(Debug, Default)]
 pub(super) struct Tally {
+    hits: OnceLock<Numbers>,
     /// Looking one up in the recorder takes longer than a signature in the cache.
     numbers: RwLock<HashMap<Kind, Numbers>>,
 }
@@ -68,11 +69,33 @@ struct Numbers {
     seconds: Histogram,
 }
 
+impl Numbers {
+    fn record(&self, elapsed: Duration) {
+        self.count.increment(1);
+        self.seconds.record(elapsed);
+    }
+}
+
+/// Whether somebody wants the line that [`Tally::record`] writes for a signature out of memory.
+pub(super) fn is_hit_logged() -> bool {
+    tracing::enabled!(tracing::Level::DEBUG)
+}
+
 impl Tally {
+    /// A signature that was served out of memory.
+    pub(super) fn record_hit(&self, status: StatusCode, elapsed: Duration) {
+        if status == StatusCode::OK {
+            let hit = || self.numbers((route::SIGNATURE, "GET", status));
+            self.hits.get_or_init(hit).record(elapsed);
+        } else {
+            self.numbers((route::SIGNATURE, "GET", status))
+                .record(elapsed);
+        }
+    }
+
     pub(super) fn record(&self, asked: &Asked, status: StatusCode, elapsed: Duration) {
-        let numbers = self.numbers((asked.route, asked.method, status));
-        numbers.count.increment(1);
-        numbers.seconds.record(elapsed);
+        self.numbers((asked.route, asked.method, status))
+            .record(elapsed);
         let (status, elapsed_us) = (status.as_u16(), elapsed.as_micros());
         // Masters ask for what they have again and again. Who got which signature first is in the
         // audit; nobody reads a line for each time after that.

@@ -1,9 +1,11 @@
 //! What every request meets before its handler: limits, deadlines, ids, panics.
 
+use std::collections::HashSet;
 use std::io;
 
 use axum::Router;
 use axum::routing::{get, put};
+use metrics_exporter_prometheus::PrometheusBuilder;
 use serde_json::Value;
 use tokio::io::AsyncWriteExt;
 use tokio_util::io::ReaderStream;
@@ -46,6 +48,93 @@ async fn a_cached_signature_leaves_no_line_and_everything_else_does() {
             "{path}: {:?}",
             written.lines()
         );
+    }
+}
+
+#[tokio::test]
+async fn what_is_in_memory_is_answered_at_once_and_counted() {
+    let recorder = PrometheusBuilder::new().build_recorder();
+    let metrics = recorder.handle();
+    let _counting = metrics::set_default_local_recorder(&recorder);
+    let around = around();
+    let request = Request::get("/").body(Body::empty()).unwrap();
+    let ids: HashSet<String> = (0..2)
+        .map(|_| {
+            let answer = around.answer_at_once(&request, &peer(), || Some(Response::default()));
+            let answer = answer.unwrap();
+            let id = answer.headers()["x-request-id"].to_str().unwrap();
+            id.parse::<Uuid>().unwrap();
+            id.to_owned()
+        })
+        .collect();
+    assert_eq!(ids.len(), 2);
+    let counted = "mastersign_http_requests_total{route=\"/v1/signatures/{sha256}\",\
+                   method=\"GET\",status=\"200\"} 2";
+    let text = metrics.render();
+    assert!(text.contains(counted), "{text}");
+}
+
+#[tokio::test]
+async fn what_cannot_be_answered_at_once_keeps_the_place_that_it_got() {
+    let around = around();
+    let get = || Request::get("/ok").body(Body::empty()).unwrap();
+    for request in [
+        Request::put("/").body(Body::empty()).unwrap(),
+        Request::get("/").body(Body::from("body")).unwrap(),
+    ] {
+        let answer = around.answer_at_once(&request, &peer(), || unreachable!("it may not"));
+        assert!(answer.unwrap_err().is_none());
+    }
+    let unknown = around.answer_at_once(&get(), &peer(), || None);
+    let place = unknown.unwrap_err();
+    assert!(place.is_some());
+    let panicked = around.answer_at_once(&get(), &peer(), || panic!("hunter2"));
+    assert!(panicked.unwrap_err().is_some());
+    // Two shares are spent, and there are no more; but the place was paid for.
+    let refused = around.answer_at_once(&get(), &peer(), || Some(Response::default()));
+    assert!(refused.unwrap_err().is_none());
+    for (place, status) in [(place, 200), (None, 429)] {
+        let mut request = get();
+        request.extensions_mut().insert(Arc::new(peer()));
+        let inner = async |_| StatusCode::OK.into_response();
+        let answer = around.answer(request, place, inner).await;
+        assert_eq!(answer.status(), status);
+    }
+}
+
+#[tokio::test]
+async fn a_line_that_somebody_wants_is_not_left_out() {
+    let written = Written::default();
+    let subscriber = tracing_subscriber::fmt()
+        .with_max_level(tracing::Level::DEBUG)
+        .with_writer(written.clone())
+        .finish();
+    let _guard = tracing::subscriber::set_default(subscriber);
+    let request = Request::get("/v1/signatures/known")
+        .body(Body::empty())
+        .unwrap();
+    let at_once = around().answer_at_once(&request, &peer(), || unreachable!("it has a line"));
+    assert!(at_once.unwrap_err().is_none());
+    answer(request).await;
+    assert_eq!(written.lines().len(), 1);
+}
+
+/// With a share of two requests.
+fn around() -> Around {
+    let limits = Limits {
+        requests_per_second: 2,
+        ..LIMITS
+    };
+    Around::new(Duration::from_secs(1), Admission::new(&limits))
+}
+
+fn peer() -> Peer {
+    let setting = crate::tls::testing::Setting::new();
+    let pair = setting.masters.client("mastersign:master:one");
+    let peer = Peer::from_certificate(&pair.der).unwrap();
+    Peer {
+        client_key: [1; 32],
+        ..peer
     }
 }
 
@@ -125,23 +214,24 @@ async fn answer(request: Request) -> Response {
         .route("/v1/signatures/new", get(async || StatusCode::CREATED))
         .route("/panic", get(panics))
         .route("/hang", get(std::future::pending::<()>));
-    let limits = Limits {
-        connections: 1,
-        connections_per_address: 1,
-        requests: 64,
-        requests_per_second: 1000,
-        handshake_timeout: Duration::from_secs(1),
-        header_timeout: Duration::from_secs(1),
-        request_timeout: Duration::from_secs(1),
-        drain_timeout: Duration::from_secs(1),
-    };
-    let around = Around::new(Duration::from_millis(200), Admission::new(&limits));
+    let around = Around::new(Duration::from_millis(200), Admission::new(&LIMITS));
     around
-        .answer(request, async |request| {
+        .answer(request, None, async |request| {
             router.oneshot(request).await.unwrap()
         })
         .await
 }
+
+const LIMITS: Limits = Limits {
+    connections: 1,
+    connections_per_address: 1,
+    requests: 64,
+    requests_per_second: 1000,
+    handshake_timeout: Duration::from_secs(1),
+    header_timeout: Duration::from_secs(1),
+    request_timeout: Duration::from_secs(1),
+    drain_timeout: Duration::from_secs(1),
+};
 
 async fn panics() {
     panic!("hunter2");
