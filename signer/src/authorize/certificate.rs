@@ -22,6 +22,15 @@ impl Identity {
         if !rest.is_empty() {
             return Err(CertificateError::Malformed);
         }
+        Self::from_parsed(&certificate)
+    }
+
+    /// The same from a certificate that was parsed, behind which nothing followed.
+    ///
+    /// # Errors
+    ///
+    /// As [`from_certificate`](Self::from_certificate).
+    pub fn from_parsed(certificate: &X509Certificate<'_>) -> Result<Self, CertificateError> {
         let names = certificate
             .subject_alternative_name()
             .map_err(|_| CertificateError::Malformed)?;

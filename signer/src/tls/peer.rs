@@ -44,7 +44,7 @@ impl Peer {
             return Err(PeerError::Usage);
         }
         Ok(Self {
-            identity: Identity::from_certificate(der)?,
+            identity: Identity::from_parsed(&certificate)?,
             client_key: sha256(certificate.public_key().raw),
             certificate: sha256(der),
             serial: hex::encode(certificate.raw_serial()),

@@ -145,8 +145,8 @@ fn handshake(server: &Arc<ServerConfig>, client: &Arc<ClientConfig>) -> Result<(
     Ok(())
 }
 
-/// Connections for each core, so that none waits for a packet.
-const AT_ONCE: usize = 8;
+/// Connections for each core: with a quarter of them the cores still wait for packets, with more nothing changes.
+const AT_ONCE: usize = 32;
 const TURNS: usize = 31;
 const TURN: Duration = Duration::from_millis(250);
 const LEAST_RATIO: f64 = 0.75;
