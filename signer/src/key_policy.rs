@@ -52,6 +52,18 @@ pub fn check<'a>(
     signing_keys: impl IntoIterator<Item = &'a PublicKey>,
 ) -> Result<(), Refusal> {
     RULES.iter().try_for_each(|Rule(rule)| rule(key))?;
+    differs(key, signing_keys)
+}
+
+/// Applies the one rule that may come to apply to a key that passed the others.
+///
+/// # Errors
+///
+/// If the key signs itself.
+pub fn differs<'a>(
+    key: &PublicKey,
+    signing_keys: impl IntoIterator<Item = &'a PublicKey>,
+) -> Result<(), Refusal> {
     let modulus = key.modulus();
     match signing_keys
         .into_iter()
@@ -64,12 +76,14 @@ pub fn check<'a>(
     }
 }
 
-/// Looks for the ways in which a key is known to be weak by itself. Takes some milliseconds.
+/// Applies every rule that is about the key by itself, and looks for the ways in which it is known
+/// to be weak. Takes some milliseconds.
 ///
 /// # Errors
 ///
-/// Says which weakness was found. None is worth a retry with the same key.
+/// Says what was found. None is worth a retry with the same key.
 pub fn examine(key: &PublicKey) -> Result<(), Refusal> {
+    RULES.iter().try_for_each(|Rule(rule)| rule(key))?;
     let modulus = Modulus::of(key);
     WEAKNESSES
         .iter()

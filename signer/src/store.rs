@@ -17,6 +17,7 @@
 
 pub mod backend;
 mod change;
+mod coming;
 mod committer;
 mod error;
 mod layout;
@@ -47,6 +48,7 @@ use uuid::Uuid;
 
 pub use crate::audit::Actor;
 pub use backend::Backend;
+pub use coming::Announcement;
 pub use error::Error;
 pub use load::OpenError;
 pub use memory::Memory;
@@ -66,6 +68,7 @@ use crate::authorize::{CheckedStatement, MasterId, OperatorsCa};
 use crate::clock::Clock;
 use crate::hsm::{LatchError, PinLatch};
 use change::{Operation, Step, View};
+use coming::Coming;
 use committer::{Committer, Job, Waiting};
 use layout::{AUDIT_RECORDS, Row};
 use operation::decide::Decide;
@@ -89,6 +92,7 @@ struct Inner {
     queue: mpsc::Sender<Box<dyn Job>>,
     /// Where the audit chain ends, after each commit.
     heads: broadcast::Sender<Head>,
+    coming: Coming,
     stop: CancellationToken,
     /// Awaited by the first `close`.
     committer: Mutex<Option<JoinHandle<()>>>,
@@ -132,6 +136,7 @@ impl Store {
         tracing::info!(target: committer::AUDIT, store = %loaded.uuid, seq, %hash, "audit head found");
         let state = Arc::new(RwLock::new(loaded.state));
         let (heads, _) = broadcast::channel(HEADS);
+        let coming = Coming::default();
         let committer = Committer {
             heads: heads.clone(),
             backend: Arc::clone(&backend),
@@ -140,6 +145,7 @@ impl Store {
             store: loaded.uuid,
             head: loaded.head,
             unsettled: None,
+            coming: coming.clone(),
         };
         let (queue, waiting) = mpsc::channel(QUEUE);
         let stop = CancellationToken::new();
@@ -152,6 +158,7 @@ impl Store {
                 clock,
                 queue,
                 heads,
+                coming,
                 stop,
                 committer: Mutex::new(Some(task)),
             }),
@@ -223,6 +230,13 @@ impl Store {
         self.run(AddSigningKey { key }).await
     }
 
+    /// Says that a signature is being made that will be stored; others may wait to be committed with
+    /// it.
+    #[must_use]
+    pub fn announce(&self) -> Announcement {
+        self.inner.coming.announce()
+    }
+
     /// Stores a signature that was just made and verified. If there is one already, that one wins
     /// and is returned.
     ///
@@ -234,7 +248,8 @@ impl Store {
         &self,
         publication: Publication,
     ) -> Result<Arc<StoredSignature>, PublishError> {
-        self.run(publication).await
+        // There is hardly ever one already, so nothing is asked before.
+        self.submit(publication).await
     }
 
     /// Whether this PIN was refused by that token before.
@@ -387,6 +402,10 @@ impl Store {
         if let Some(answer) = self.peek(&operation) {
             return answer;
         }
+        self.submit(operation).await
+    }
+
+    async fn submit<O: Operation>(&self, operation: O) -> Result<O::Output, O::Error> {
         let (sender, receiver) = oneshot::channel();
         let job = Box::new(Waiting::new(operation, sender));
         let queued = self.inner.queue.send(job).await;

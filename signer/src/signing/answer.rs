@@ -4,12 +4,11 @@ use std::sync::Arc;
 
 use axum::body::Bytes;
 use axum::http::HeaderValue;
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use minion::verify::PublicKey;
-use serde_json::json;
+use serde::Serialize;
 use sha2::{Digest, Sha256};
 
+use crate::clock::Timestamp;
 use crate::store::StoredSignature;
 
 /// The answer to a request for a signature.
@@ -36,6 +35,17 @@ pub struct Ready {
     etag: HeaderValue,
 }
 
+#[derive(Debug, Serialize)]
+struct Document<'a> {
+    algorithm: &'a str,
+    audit_seq: u64,
+    created_at: Timestamp,
+    master: &'a str,
+    public_key_sha256: &'a str,
+    signature: &'a str,
+    signing_key: &'a str,
+}
+
 impl Ready {
     /// Prepares a signature that was made just now.
     #[must_use]
@@ -50,19 +60,21 @@ impl Ready {
     #[must_use]
     pub fn stored(stored: Arc<StoredSignature>) -> Self {
         let raw = stored.signature.as_bytes();
-        let document = json!({
-            "signature": STANDARD.encode(raw),
-            "algorithm": stored.algorithm.name(),
-            "public_key_sha256": stored.key.to_string(),
-            "signing_key": stored.signing_key.to_string(),
-            "master": stored.master.as_str(),
-            "created_at": stored.created_at.to_string(),
-            "audit_seq": stored.audit_seq,
-        });
+        let file = stored.signature.to_file();
+        let document = Document {
+            algorithm: stored.algorithm.name(),
+            audit_seq: stored.audit_seq,
+            created_at: stored.created_at,
+            master: stored.master.as_str(),
+            public_key_sha256: &stored.key.to_string(),
+            signature: file.trim_end(),
+            signing_key: &stored.signing_key.to_string(),
+        };
         Self {
             is_new: false,
-            file: stored.signature.to_file().into(),
-            document: document.to_string().into(),
+            // Nothing in it can fail to be written.
+            document: serde_json::to_vec(&document).unwrap_or_default().into(),
+            file: file.into(),
             etag: quoted(&hex::encode(Sha256::digest(raw))),
             stored,
         }

@@ -26,7 +26,7 @@ pub(super) async fn fly(
     let key = Arc::clone(permit.key());
     parts.examine(&key).await?;
     let signing_keys = parts.signing_keys();
-    key_policy::check(&key, signing_keys.iter().map(AsRef::as_ref))?;
+    key_policy::differs(&key, signing_keys.iter().map(AsRef::as_ref))?;
     if !signing_keys
         .iter()
         .any(|known| known.hash() == name.signing_key)
@@ -37,6 +37,7 @@ pub(super) async fn fly(
     if ready.is_some_and(|ready| ready.hash() != name.signing_key) {
         return Err(FlightError::OtherSigningKey);
     }
+    let _announced = parts.store.announce();
     let (master, generation) = (permit.master().clone(), permit.generation());
     let verified = parts.signer.sign(permit, name.algorithm).await?;
     let signature = verified

@@ -10,13 +10,16 @@ use std::collections::{BTreeSet, VecDeque};
 use std::fmt;
 use std::mem;
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
 
 use tokio::sync::{broadcast, mpsc, oneshot};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::backend::{self, Backend, Commit, Guard, Key, Transaction};
 use super::change::{Change, Operation, Step, View};
+use super::coming::Coming;
 use super::layout::Row;
 use super::row::{self, HeadRow};
 use super::{Error, State};
@@ -102,6 +105,8 @@ pub(super) struct Committer {
     pub(super) head: (Head, u64),
     /// A group that may be in the database or not.
     pub(super) unsettled: Option<Group>,
+    /// What a group may wait for.
+    pub(super) coming: Coming,
 }
 
 impl Committer {
@@ -113,6 +118,7 @@ impl Committer {
         stop: CancellationToken,
     ) {
         let mut batch = Vec::new();
+        let mut before = Instant::now();
         loop {
             tokio::select! {
                 biased;
@@ -121,6 +127,9 @@ impl Committer {
                     if taken == 0 {
                         break;
                     }
+                    let end = before.checked_add(PACE).unwrap_or(before);
+                    self.coming.gather(&mut batch, &mut queue, MAX_BATCH, end).await;
+                    before = Instant::now();
                     self.batch(VecDeque::from(mem::take(&mut batch))).await;
                 }
             }
@@ -346,3 +355,6 @@ pub(super) const AUDIT: &str = "audit";
 /// Some tens of microseconds of work for one fsync of milliseconds; larger groups gain nothing and
 /// wait longer.
 const MAX_BATCH: usize = 64;
+/// The least time from one commit to the next if more changes are coming: little beside what a
+/// signature takes that waits for others to be made.
+const PACE: Duration = Duration::from_millis(2);

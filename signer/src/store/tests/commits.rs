@@ -71,6 +71,18 @@ async fn what_waits_together_is_committed_together() {
     assert_eq!(head.seq, 42);
 }
 
+#[tokio::test]
+async fn what_is_announced_and_never_comes_keeps_nobody_waiting() {
+    let (site, memory) = (Site::new(), Memory::default());
+    let faulty = Faulty::new(&memory);
+    let store = site.open(Arc::<Faulty>::clone(&faulty)).await;
+    let _never = [store.announce(), store.announce()];
+    for number in 1..=3 {
+        present(&store, &format!("m{number}"), &key(number)).await;
+    }
+    assert_eq!(*faulty.sizes.lock().unwrap(), [1, 1, 1, 1]);
+}
+
 /// The lines of the log that say where the audit chain ends.
 fn heads(log: &Log) -> Vec<Value> {
     let text = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
