@@ -162,17 +162,26 @@ impl PublicKey {
         message: &[u8],
         signature: &Signature,
     ) -> Result<(), Rejected> {
+        self.verify_digest_info(&algorithm.digest_info(message), &signature.0)
+    }
+
+    /// Checks that this key signed exactly this `DigestInfo` (RFC 8017, section 9.2, step 2), for
+    /// digests beside the two that Salt has.
+    ///
+    /// # Errors
+    ///
+    /// As [`verify`](Self::verify).
+    pub fn verify_digest_info(&self, expected: &[u8], signature: &[u8]) -> Result<(), Rejected> {
         let size = self.rsa().size() as usize;
-        if signature.0.len() != size {
+        if signature.len() != size {
             return Err(Rejected);
         }
         let mut recovered = vec![0; size];
         let length = self
             .rsa()
-            .public_decrypt(&signature.0, &mut recovered, Padding::PKCS1)
+            .public_decrypt(signature, &mut recovered, Padding::PKCS1)
             .map_err(|_| Rejected)?;
-        let expected = algorithm.digest_info(message);
-        if recovered.get(..length) == Some(expected.as_slice()) {
+        if recovered.get(..length) == Some(expected) {
             Ok(())
         } else {
             Err(Rejected)

@@ -7,11 +7,11 @@
 use std::fmt;
 use std::time::Duration;
 
-use aws_lc_rs::signature::{RSA_PKCS1_2048_8192_SHA256, RsaPublicKeyComponents};
 use minion::verify::{KeyHash, PublicKey};
 use openssl::hash::MessageDigest;
 use openssl::pkey::{PKey, Private};
 use openssl::sign::Signer;
+use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use super::MasterId;
@@ -101,13 +101,9 @@ impl Proof {
     /// Whether `key` signed this proof, whenever that was.
     #[must_use]
     pub fn is_signed_by(&self, key: &PublicKey, signature: &[u8]) -> bool {
-        let text = self.to_string();
-        let components = RsaPublicKeyComponents {
-            n: key.modulus(),
-            e: key.exponent(),
-        };
-        let verified = components.verify(&RSA_PKCS1_2048_8192_SHA256, text.as_bytes(), signature);
-        self.key == key.hash() && verified.is_ok()
+        let digest = Sha256::digest(self.to_string());
+        let digest_info = [&SHA256_PREFIX[..], &digest].concat();
+        self.key == key.hash() && key.verify_digest_info(&digest_info, signature).is_ok()
     }
 }
 
@@ -204,6 +200,12 @@ fn fresh(time: Timestamp, now: Timestamp) -> Result<(), ProofError> {
         },
     })
 }
+
+/// RFC 8017, section 9.2, note 1.
+const SHA256_PREFIX: [u8; 19] = [
+    0x30, 0x31, 0x30, 0x0d, 0x06, 0x09, 0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, 0x01, 0x05,
+    0x00, 0x04, 0x20,
+];
 
 #[cfg(test)]
 mod tests {

@@ -3,8 +3,8 @@
 //! A commit costs the same for one change as for several: pages are written, the disk is asked, and
 //! the audit chain gets its head. While signatures are being made one after the other, each would
 //! be committed alone; so a commit that others are about to join waits for them, until a little
-//! while after the one before. A change that nobody follows waits for nothing. PostgreSQL does the
-//! same with `commit_delay` and `commit_siblings`.
+//! while after the one before. A change that nobody follows waits for nothing. Databases do the
+//! same (`commit_delay` and `commit_siblings` of `PostgreSQL`).
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
