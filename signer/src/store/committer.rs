@@ -357,4 +357,4 @@ pub(super) const AUDIT: &str = "audit";
 const MAX_BATCH: usize = 64;
 /// The least time from one commit to the next if more changes are coming: little beside what a
 /// signature takes that waits for others to be made.
-const PACE: Duration = Duration::from_millis(4);
+const PACE: Duration = Duration::from_millis(2);
