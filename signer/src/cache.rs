@@ -80,13 +80,20 @@ where
     /// The entry, if there is one.
     #[must_use]
     pub fn get(&self, key: &Key) -> Option<V> {
+        let found = self.hit(key);
+        if found.is_none() {
+            self.misses.increment(1);
+        }
+        found
+    }
+
+    /// As [`get`](Self::get), for a caller that asks again if there is none.
+    #[must_use]
+    pub fn hit(&self, key: &Key) -> Option<V> {
         let found = self.shared.entries.get(key);
-        let counter = if found.is_some() {
-            &self.hits
-        } else {
-            &self.misses
-        };
-        counter.increment(1);
+        if found.is_some() {
+            self.hits.increment(1);
+        }
         found
     }
 

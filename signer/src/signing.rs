@@ -216,7 +216,7 @@ impl Service {
         let state = self.parts.store.state();
         let (name, stored) = self.find(peer, lookup, &state).ok()?;
         is_owner(peer, stored)
-            .then(|| self.cache.get(&name))
+            .then(|| self.cache.hit(&name))
             .flatten()
     }
 
