@@ -140,6 +140,15 @@ impl Installation {
         let mut text = fs::read_to_string(&path)?;
         text.push_str("master_sign_pubkey: True\n");
         fs::write(path, text)?;
+        self.put_signing_key(key)
+    }
+
+    /// Writes `master_sign.pem` and `.pub`; the settings stay as they are.
+    ///
+    /// # Errors
+    ///
+    /// Fails if a file cannot be written.
+    pub fn put_signing_key(&self, key: &Rsa<Private>) -> Result<()> {
         self.write_pair("master_sign", key)
     }
 

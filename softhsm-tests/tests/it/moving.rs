@@ -1,6 +1,7 @@
-//! The ways to get here, on real Salt and in the middle of the move: docs/rollout.md, from a fleet
-//! without signing, in place and with a master to spare, and docs/migration.md, from Salt's own signing. Each step is taken with the
-//! command that the page names, and who is cut off by it is what the page says.
+//! The ways to get here and back, on real Salt and in the middle of the move: docs/rollout.md, from
+//! a fleet without signing, in place and with a master to spare, and docs/migration.md, from Salt's
+//! own signing. Each step is taken with the command that the page names, and who is cut off by it is
+//! what the page says.
 
 use std::fs;
 use std::path::PathBuf;
@@ -246,6 +247,7 @@ fn migrate(version: Version) {
 
     // The second master; its restart sends the minion to the one that has no key.
     serve_the_file(&site, &service, beta.installation(), "beta");
+    let undo = watch(&site, &service, alpha.installation(), "alpha", &["--undo"]);
     assert!(
         service.stop().unwrap().success(),
         "from here on nobody needs it"
@@ -259,6 +261,17 @@ fn migrate(version: Version) {
     alpha.kill();
     expect_sign_in(&mole, mark, &beta);
     eventually(&beta, "mole");
+
+    // Back, also from a service that is gone: the key in its place again, the settings away. That
+    // it signs by itself is seen without the file.
+    alpha.installation().put_signing_key(&signing).unwrap();
+    run(&undo).unwrap();
+    fs::remove_file(signature_of(alpha.installation()).unwrap()).unwrap();
+    alpha.restart().unwrap();
+    let mark = mole.log().len();
+    beta.kill();
+    expect_sign_in(&mole, mark, &alpha);
+    eventually(&alpha, "mole");
     assert_eq!(mole.log().count("signature verification failed!"), 0);
 }
 
