@@ -5,6 +5,7 @@ mod as_root;
 mod program;
 
 use minion::agent::{MasterState, Status};
+use minion::verify::Fingerprint;
 use minion::wire::msgpack::Value;
 use scripted_master::request::text;
 use scripted_master::{Job, Load, Verdict};
@@ -82,6 +83,33 @@ async fn a_forged_signature_is_told_in_the_tutorials_words() {
     program.sees(&lines).await;
     program.terminate();
     assert_eq!(program.code().await, Some(0));
+}
+
+#[tokio::test]
+async fn another_fingerprint_than_the_configured_one_is_told_in_salts_words() {
+    let fleet = Fleet::new(1).await;
+    let found = Fingerprint::salt(fleet[0].key().public()).to_string();
+    let configured = Fingerprint::salt(fleet.signer()).to_string();
+    let options = format!("master_finger: '{configured}'\n");
+    let mut program = Program::start(&fleet, &options, |_| {});
+    let words = [
+        "The specified fingerprint in the master configuration file:",
+        &configured,
+        "Does not match the authenticating master's key:",
+        &found,
+        "Verify that the configured fingerprint matches the fingerprint of the correct master and \
+         that this minion is not subject to a man-in-the-middle attack.",
+    ];
+    let mut lines = words.map(str::to_owned);
+    lines[0].insert_str(0, "[CRITICAL] ");
+    program.sees(&lines).await;
+    program.terminate();
+    assert_eq!(program.code().await, Some(0));
+    // Where there is room for one line, it is one.
+    let status: Status = serde_json::from_slice(&program.state()).unwrap();
+    let outcome = status.masters[0].last_outcome.as_deref();
+    assert_eq!(outcome, Some(words.join(" ").as_str()));
+    fleet[0].read(|log| assert_eq!((log.subscribed, log.commands.len()), (0, 0)));
 }
 
 #[tokio::test]
