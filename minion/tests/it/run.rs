@@ -153,6 +153,42 @@ async fn each_master_is_told_the_grains_by_which_it_finds_minions() {
 }
 
 #[tokio::test]
+async fn it_subscribes_where_and_to_what_the_configuration_says() {
+    let fleet = Fleet::new(2).await;
+    let elsewhere = fleet[1].publish_address().port();
+    let options = format!("publish_port: {elsewhere}\nzmq_filtering: True\n");
+    let mut program = Program::start(&fleet, &options, |_| {});
+    program.sees(&[READY.to_owned()]).await;
+    fleet[0].read(|log| assert_eq!((log.sign_ins.len(), log.topics.len()), (1, 0)));
+    fleet[1].read(|log| assert_eq!((log.sign_ins.len(), log.topics.len()), (0, 2)));
+    program.terminate();
+    assert_eq!(program.code().await, Some(0));
+}
+
+#[tokio::test]
+async fn what_has_no_effect_is_listed_once_and_only_for_who_debugs() {
+    let line = "options without effect here: beacons, master_alive_intervall, mine_interval";
+    for (level, expected) in [("debug", 1), ("info", 0)] {
+        let fleet = Fleet::new(1).await;
+        let options = format!(
+            "mine_interval: 60\nbeacons: {{load: []}}\nmaster_alive_intervall: 3\n\
+             log_level_logfile: {level}\n"
+        );
+        let mut program = Program::start(&fleet, &options, |_| {});
+        program.sees(&[format!("[DEBUG   ] {line}")]).await;
+        program.sees(&[READY.to_owned()]).await;
+        program.terminate();
+        assert_eq!(program.code().await, Some(0));
+        let log = std::fs::read_to_string(program.directory().join("log")).unwrap();
+        let ready = "Minion is ready to receive requests!";
+        assert_eq!(log.matches(ready).count(), 1, "{log}");
+        assert_eq!(log.matches(line).count(), expected, "{log}");
+        // Nor in any other words.
+        assert_eq!(log.matches("mine_interval").count(), expected, "{log}");
+    }
+}
+
+#[tokio::test]
 async fn without_a_master_it_gives_up_by_salts_exit_code() {
     let mut fleet = Fleet::new(2).await;
     fleet.kill(0);
