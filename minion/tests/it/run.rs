@@ -3,6 +3,7 @@
 
 mod as_root;
 mod program;
+mod returns;
 
 use minion::agent::{MasterState, Status};
 use minion::verify::Fingerprint;
