@@ -9,7 +9,7 @@ use minion::agent::{MasterState, Status};
 use minion::verify::Fingerprint;
 use minion::wire::msgpack::Value;
 use scripted_master::request::text;
-use scripted_master::{Job, Load, Verdict};
+use scripted_master::{Answer, Job, Load, Verdict};
 
 use super::agent::fleet::Fleet;
 use program::Program;
@@ -26,6 +26,7 @@ const SIGNED_IN: [&str; 8] = [
     "[DEBUG   ] Decrypting the current master AES key",
     "[INFO    ] Authentication with master successful!",
 ];
+const JID: &str = "20261125120000000001";
 const READY: &str = "[INFO    ] Minion is ready to receive requests!";
 
 #[tokio::test]
@@ -51,10 +52,8 @@ async fn it_writes_what_the_tutorial_shows_also_when_its_master_is_lost() {
         .await;
     program.sees(&[READY.to_owned()]).await;
 
-    fleet[1].publish(Job::ping("20261125120000000001")).await;
-    fleet[1]
-        .until(|log| log.returned("20261125120000000001"))
-        .await;
+    fleet[1].publish(Job::ping(JID)).await;
+    fleet[1].until(|log| log.returned(JID)).await;
     let status: Status = serde_json::from_slice(&program.state()).unwrap();
     let states = status.masters.iter().map(|master| master.state);
     assert_eq!(
@@ -187,6 +186,36 @@ async fn what_has_no_effect_is_listed_once_and_only_for_who_debugs() {
         // Nor in any other words.
         assert_eq!(log.matches("mine_interval").count(), expected, "{log}");
     }
+}
+
+#[tokio::test]
+async fn the_grains_are_told_as_often_as_request_channel_tries_says() {
+    let fleet = Fleet::new(1).await;
+    fleet[0].script(|exchange| {
+        let command = exchange.command();
+        match command.as_ref().and_then(|load| text(load, "cmd")) {
+            Some("_pillar") => Answer::Steps(Vec::new()),
+            _ => Answer::Honest,
+        }
+    });
+    let options = "request_channel_tries: 3\nrequest_channel_timeout: 1\n";
+    let mut program = Program::start(&fleet, options, |_| {});
+    let again = "[DEBUG   ] the grains did not reach the master and are told again: ";
+    let warning = "[WARNING ] the grains did not reach the master, so salt -G may not find this \
+                   minion: ";
+    program
+        .sees(&[again, again, warning].map(str::to_owned))
+        .await;
+    let told = |load: &&Load| text(load, "cmd") == Some("_pillar");
+    fleet[0].read(|log| {
+        assert_eq!(log.faults, 3);
+        assert_eq!(log.commands.iter().filter(told).count(), 3);
+    });
+    // It is found by its name all the same.
+    assert_eq!(fleet[0].publish(Job::ping(JID)).await, 1);
+    fleet[0].until(|log| log.returned(JID)).await;
+    program.terminate();
+    assert_eq!(program.code().await, Some(0));
 }
 
 #[tokio::test]

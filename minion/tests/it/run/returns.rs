@@ -3,13 +3,12 @@
 use scripted_master::request::text;
 use scripted_master::{Answer, Exchange, Job, Step};
 
-use super::READY;
 use super::program::Program;
+use super::{JID, READY};
 use crate::agent::fleet::Fleet;
 
 /// Two tries of a second each.
 const BRIEF: &str = "return_retry_tries: 2\nreturn_retry_timer: 1\nreturn_retry_timer_max: 1\n";
-const JID: &str = "20261125120000000001";
 const OTHER: &str = "20261125120000000002";
 
 /// Returns are read and never answered.
