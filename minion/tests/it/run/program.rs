@@ -10,7 +10,7 @@ use nix::unistd::Pid;
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, BufReader, Lines};
 use tokio::process::{Child, ChildStderr, Command};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 
 use super::super::agent::fleet::{Fleet, LONG};
 
@@ -84,12 +84,14 @@ impl Program {
     /// Waits until the log has lines that begin like these, in this order; others may be between.
     pub(super) async fn sees(&mut self, expected: &[String]) {
         let mut seen = Vec::new();
+        // A minion that goes on with something else says ever more.
+        let end = Instant::now() + LONG;
         for line in expected {
             while !seen
                 .last()
                 .is_some_and(|last: &String| last.starts_with(line))
             {
-                match timeout(LONG, self.log.next_line()).await {
+                match timeout_at(end, self.log.next_line()).await {
                     Ok(Ok(Some(next))) => seen.push(next),
                     _ => panic!("no {line:?} after {seen:#?}"),
                 }
