@@ -29,7 +29,7 @@ mod status;
 mod store;
 mod work;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -46,7 +46,9 @@ use driver::Driver;
 use work::Running;
 
 use crate::failover::{Exit, MasterType, Policy, PolicyError, Position};
+use crate::jobs::Seen;
 use crate::wire::msgpack::Value;
+use crate::wire::publish::Jid;
 
 /// One minion.
 #[derive(Debug)]
@@ -70,6 +72,7 @@ impl Agent {
         let shared = Shared {
             status: watch::Sender::new(status),
             running: Arc::new(Running::default()),
+            seen: Mutex::default(),
             grace: GRACE,
             setup: Arc::new(setup),
         };
@@ -133,6 +136,7 @@ struct Shared {
     setup: Arc<Setup>,
     status: watch::Sender<Status>,
     running: Arc<Running>,
+    seen: Mutex<Seen>,
     /// How long jobs under way have at the end.
     grace: Duration,
 }
@@ -142,6 +146,12 @@ impl Shared {
     fn name(&self, master: Position) -> &str {
         let masters = &self.setup.masters;
         masters.get(master.index()).map_or("", |one| &one.name)
+    }
+
+    /// Whether no master published the job before.
+    fn is_new(&self, jid: &Jid) -> bool {
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        seen.is_new(jid)
     }
 
     /// Whether at most one master is worked with.

@@ -167,9 +167,9 @@ pub struct Returns {
     pub retry_timer_max: Duration,
     /// `return_retry_tries`.
     pub retry_tries: u32,
-    /// `request_channel_timeout`.
+    /// `request_channel_timeout`: how long one try to tell an event or the grains may take.
     pub request_timeout: Duration,
-    /// `request_channel_tries`.
+    /// `request_channel_tries`: how many tries there are to tell the grains.
     pub request_tries: u32,
 }
 

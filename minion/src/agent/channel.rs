@@ -142,6 +142,11 @@ pub(super) enum CallError {
 }
 
 impl CallError {
+    /// Whether the same may succeed later.
+    pub(super) const fn is_transient(&self) -> bool {
+        matches!(self, Self::Late(_) | Self::Transport(_))
+    }
+
     /// Whether new keys may help.
     pub(super) const fn is_stale(&self) -> bool {
         matches!(self, Self::Reply(error) if error.is_worth_a_sign_in())

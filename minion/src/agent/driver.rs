@@ -29,7 +29,7 @@ use crate::failover::{
     Action, AttemptId, Event, Exit, Level, Machine, Moment, Outcome, Policy, Position, ProbeId,
     Reason,
 };
-use crate::jobs::{Seen, matches};
+use crate::jobs::matches;
 use crate::wire::msgpack::Value;
 use crate::wire::publish::Publication;
 
@@ -54,7 +54,6 @@ pub(super) struct Driver {
     /// The probe that is out, and what has answered.
     probe: Option<(ProbeId, Vec<Half>)>,
     grains: Arc<Value>,
-    seen: Seen,
     jobs: JoinSet<()>,
     sessions: watch::Sender<Option<Arc<Channel>>>,
     sender: mpsc::Sender<Notice>,
@@ -85,7 +84,6 @@ impl Driver {
             recheck: recheck(&shared.setup),
             probe: None,
             grains: Arc::clone(&shared.setup.grains),
-            seen: Seen::default(),
             jobs: JoinSet::new(),
             sessions: watch::Sender::new(None),
             sender,
@@ -241,7 +239,7 @@ impl Driver {
     /// A job is run also if its master was lost meanwhile: it is not published again.
     fn published(&mut self, channel: Arc<Channel>, job: Publication) {
         let id = self.shared.setup.identity.id();
-        if !matches(&job.target, id, &self.grains) || !self.seen.is_new(&job.jid) {
+        if !matches(&job.target, id, &self.grains) || !self.shared.is_new(&job.jid) {
             return;
         }
         if self.jobs.len() >= JOBS {

@@ -95,7 +95,7 @@ const fn of_refusal(refusal: &Refusal) -> Outcome {
         | Refusal::SignatureRejected
         | Refusal::Weak { .. } => Failure::BadSignature,
         Refusal::SignatureMissing => Failure::MissingSignature,
-        Refusal::Finger => Failure::FingerprintMismatch,
+        Refusal::Finger { .. } => Failure::FingerprintMismatch,
         Refusal::Full(_) => Failure::Full,
         Refusal::Rejected(Proof::Signed) => Failure::Rejected(Evidence::Verified),
         Refusal::Rejected(Proof::Unverified) => Failure::Rejected(Evidence::Hint),
@@ -143,7 +143,7 @@ fn of_refused(refusal: &Refusal, master: &str) -> Vec<Line> {
             say(Level::Critical, NOT_AUTHENTICATED.to_owned());
         }
         Refusal::KeyExchange => say(Level::Critical, NOT_AUTHENTICATED.to_owned()),
-        Refusal::Finger | Refusal::PayloadSignature => {
+        Refusal::Finger { .. } | Refusal::PayloadSignature => {
             say(Level::Critical, refusal.to_string());
         }
         Refusal::Nonce => say(

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
-use tokio::time::interval_at;
+use tokio::time::{interval_at, sleep_until};
 use tokio_util::task::AbortOnDropHandle;
 
 use super::attempt::{SignedIn, request_options};
@@ -147,10 +147,18 @@ impl Greeting {
             }
             self.fire(&format!("salt/minion/{id}/start"), &data).await;
             Line::new(Level::Info, "Minion is ready to receive requests!").say();
-            if self.setup.tell_grains {
-                self.tell_grains().await;
-            }
         }
+        let grains = async {
+            if greet && self.setup.tell_grains {
+                // An idle session keeps no room for it.
+                Box::pin(self.tell_grains()).await;
+            }
+        };
+        tokio::join!(grains, self.live());
+    }
+
+    /// Tells that the minion lives, whatever becomes of the grains meanwhile.
+    async fn live(&self) {
         let Some(every) = self.setup.ping_interval.filter(|every| !every.is_zero()) else {
             return;
         };
@@ -163,18 +171,35 @@ impl Greeting {
         }
     }
 
+    /// Salt 3008.5, `salt/channel/client.py`, `_send_with_retry`. A try there ends by its timeout
+    /// alone, for ZeroMQ connects anew meanwhile; so one that fails earlier waits here for that, and
+    /// nobody besets a master that closes its connections.
     async fn tell_grains(&self) {
         let command = Command::Pillar {
             grains: Value::clone(&self.grains),
         };
         let within = self.setup.returns.request_timeout;
-        if let Err(error) = self.channel.tell(&command, within).await {
-            tracing::warn!(
+        let mut left = self.setup.returns.request_tries;
+        loop {
+            left = left.saturating_sub(1);
+            let end = after(within);
+            let Err(error) = self.channel.tell(&command, within).await else {
+                return;
+            };
+            let why = chain(&error);
+            if left == 0 || !error.is_transient() {
+                tracing::warn!(
+                    target: "minion::agent",
+                    "the grains did not reach the master, so salt -G may not find this minion: \
+                     {why}"
+                );
+                return self.tell_if_stale(&error).await;
+            }
+            tracing::debug!(
                 target: "minion::agent",
-                "the grains did not reach the master, so salt -G may not find this minion: {}",
-                chain(&error)
+                "the grains did not reach the master and are told again: {why}"
             );
-            self.tell_if_stale(&error).await;
+            sleep_until(end).await;
         }
     }
 

@@ -35,7 +35,7 @@ impl Line {
     }
 }
 
-/// An error with all its causes in one line.
+/// An error with all its causes in one line, also where Salt's words for it have several.
 pub(super) fn chain(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
@@ -44,7 +44,7 @@ pub(super) fn chain(error: &dyn Error) -> String {
         text.push_str(&inner.to_string());
         cause = inner.source();
     }
-    text
+    text.replace('\n', " ")
 }
 
 /// Where the lines come from, for a filter.

@@ -1,8 +1,8 @@
 //! Which jobs were taken on already.
 //!
 //! A master that restarts, or a second master that has the same job, may publish a job again; a
-//! stock minion remembers the last hundred (Salt 3008.5, `salt/minion.py`,
-//! `_handle_decoded_payload_impl`, `minion_jid_queue_hwm`).
+//! stock minion remembers the last hundred of all its masters (Salt 3008.5, `salt/minion.py`,
+//! `MinionManager.jid_queue`, `_handle_decoded_payload_impl`, `minion_jid_queue_hwm`).
 
 use std::collections::VecDeque;
 use std::num::NonZeroUsize;

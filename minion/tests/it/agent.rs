@@ -2,6 +2,7 @@
 //! back, and no job lost by it.
 
 pub(crate) mod fleet;
+mod options;
 
 use std::time::Duration;
 
@@ -282,6 +283,26 @@ async fn without_failover_every_master_of_the_list_is_served() {
         fleet[number].until(|log| log.returned(jid)).await;
     }
     assert_eq!(minion.end().await, Ended::Stopped);
+}
+
+#[tokio::test]
+async fn a_job_that_two_masters_publish_is_run_once() {
+    let fleet = Fleet::new(2).await;
+    let mut minion = fleet
+        .minion(|setup| setup.failover.master_type = MasterType::Str)
+        .await;
+    minion.is_on(1).await;
+    assert_eq!(fleet[0].publish(Job::ping(JID)).await, 1);
+    fleet[0].until(|log| log.returned(JID)).await;
+    // The second master's next job shows that it was heard, and a return under way has time at the
+    // end.
+    for jid in [JID, OTHER] {
+        assert_eq!(fleet[1].publish(Job::ping(jid)).await, 1);
+    }
+    fleet[1].until(|log| log.returned(OTHER)).await;
+    assert_eq!(minion.end().await, Ended::Stopped);
+    fleet[0].read(|log| assert_eq!(log.returns(), [JID]));
+    fleet[1].read(|log| assert_eq!(log.returns(), [OTHER]));
 }
 
 #[tokio::test]

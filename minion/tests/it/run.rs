@@ -3,11 +3,13 @@
 
 mod as_root;
 mod program;
+mod returns;
 
 use minion::agent::{MasterState, Status};
+use minion::verify::Fingerprint;
 use minion::wire::msgpack::Value;
 use scripted_master::request::text;
-use scripted_master::{Job, Load, Verdict};
+use scripted_master::{Answer, Job, Load, Verdict};
 
 use super::agent::fleet::Fleet;
 use program::Program;
@@ -24,6 +26,7 @@ const SIGNED_IN: [&str; 8] = [
     "[DEBUG   ] Decrypting the current master AES key",
     "[INFO    ] Authentication with master successful!",
 ];
+const JID: &str = "20261125120000000001";
 const READY: &str = "[INFO    ] Minion is ready to receive requests!";
 
 #[tokio::test]
@@ -49,10 +52,8 @@ async fn it_writes_what_the_tutorial_shows_also_when_its_master_is_lost() {
         .await;
     program.sees(&[READY.to_owned()]).await;
 
-    fleet[1].publish(Job::ping("20261125120000000001")).await;
-    fleet[1]
-        .until(|log| log.returned("20261125120000000001"))
-        .await;
+    fleet[1].publish(Job::ping(JID)).await;
+    fleet[1].until(|log| log.returned(JID)).await;
     let status: Status = serde_json::from_slice(&program.state()).unwrap();
     let states = status.masters.iter().map(|master| master.state);
     assert_eq!(
@@ -82,6 +83,33 @@ async fn a_forged_signature_is_told_in_the_tutorials_words() {
     program.sees(&lines).await;
     program.terminate();
     assert_eq!(program.code().await, Some(0));
+}
+
+#[tokio::test]
+async fn another_fingerprint_than_the_configured_one_is_told_in_salts_words() {
+    let fleet = Fleet::new(1).await;
+    let found = Fingerprint::salt(fleet[0].key().public()).to_string();
+    let configured = Fingerprint::salt(fleet.signer()).to_string();
+    let options = format!("master_finger: '{configured}'\n");
+    let mut program = Program::start(&fleet, &options, |_| {});
+    let words = [
+        "The specified fingerprint in the master configuration file:",
+        &configured,
+        "Does not match the authenticating master's key:",
+        &found,
+        "Verify that the configured fingerprint matches the fingerprint of the correct master and \
+         that this minion is not subject to a man-in-the-middle attack.",
+    ];
+    let mut lines = words.map(str::to_owned);
+    lines[0].insert_str(0, "[CRITICAL] ");
+    program.sees(&lines).await;
+    program.terminate();
+    assert_eq!(program.code().await, Some(0));
+    // Where there is room for one line, it is one.
+    let status: Status = serde_json::from_slice(&program.state()).unwrap();
+    let outcome = status.masters[0].last_outcome.as_deref();
+    assert_eq!(outcome, Some(words.join(" ").as_str()));
+    fleet[0].read(|log| assert_eq!((log.subscribed, log.commands.len()), (0, 0)));
 }
 
 #[tokio::test]
@@ -120,6 +148,72 @@ async fn each_master_is_told_the_grains_by_which_it_finds_minions() {
     };
     assert_eq!(text(&grains, "id"), Some("minion"));
     assert_eq!(text(&grains, "role"), Some("door"));
+    program.terminate();
+    assert_eq!(program.code().await, Some(0));
+}
+
+#[tokio::test]
+async fn it_subscribes_where_and_to_what_the_configuration_says() {
+    let fleet = Fleet::new(2).await;
+    let elsewhere = fleet[1].publish_address().port();
+    let options = format!("publish_port: {elsewhere}\nzmq_filtering: True\n");
+    let mut program = Program::start(&fleet, &options, |_| {});
+    program.sees(&[READY.to_owned()]).await;
+    fleet[0].read(|log| assert_eq!((log.sign_ins.len(), log.topics.len()), (1, 0)));
+    fleet[1].read(|log| assert_eq!((log.sign_ins.len(), log.topics.len()), (0, 2)));
+    program.terminate();
+    assert_eq!(program.code().await, Some(0));
+}
+
+#[tokio::test]
+async fn what_has_no_effect_is_listed_once_and_only_for_who_debugs() {
+    let line = "options without effect here: beacons, master_alive_intervall, mine_interval";
+    for (level, expected) in [("debug", 1), ("info", 0)] {
+        let fleet = Fleet::new(1).await;
+        let options = format!(
+            "mine_interval: 60\nbeacons: {{load: []}}\nmaster_alive_intervall: 3\n\
+             log_level_logfile: {level}\n"
+        );
+        let mut program = Program::start(&fleet, &options, |_| {});
+        program.sees(&[format!("[DEBUG   ] {line}")]).await;
+        program.sees(&[READY.to_owned()]).await;
+        program.terminate();
+        assert_eq!(program.code().await, Some(0));
+        let log = std::fs::read_to_string(program.directory().join("log")).unwrap();
+        let ready = "Minion is ready to receive requests!";
+        assert_eq!(log.matches(ready).count(), 1, "{log}");
+        assert_eq!(log.matches(line).count(), expected, "{log}");
+        // Nor in any other words.
+        assert_eq!(log.matches("mine_interval").count(), expected, "{log}");
+    }
+}
+
+#[tokio::test]
+async fn the_grains_are_told_as_often_as_request_channel_tries_says() {
+    let fleet = Fleet::new(1).await;
+    fleet[0].script(|exchange| {
+        let command = exchange.command();
+        match command.as_ref().and_then(|load| text(load, "cmd")) {
+            Some("_pillar") => Answer::Steps(Vec::new()),
+            _ => Answer::Honest,
+        }
+    });
+    let options = "request_channel_tries: 3\nrequest_channel_timeout: 1\n";
+    let mut program = Program::start(&fleet, options, |_| {});
+    let again = "[DEBUG   ] the grains did not reach the master and are told again: ";
+    let warning = "[WARNING ] the grains did not reach the master, so salt -G may not find this \
+                   minion: ";
+    program
+        .sees(&[again, again, warning].map(str::to_owned))
+        .await;
+    let told = |load: &&Load| text(load, "cmd") == Some("_pillar");
+    fleet[0].read(|log| {
+        assert_eq!(log.faults, 3);
+        assert_eq!(log.commands.iter().filter(told).count(), 3);
+    });
+    // It is found by its name all the same.
+    assert_eq!(fleet[0].publish(Job::ping(JID)).await, 1);
+    fleet[0].until(|log| log.returned(JID)).await;
     program.terminate();
     assert_eq!(program.code().await, Some(0));
 }

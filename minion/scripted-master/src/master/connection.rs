@@ -79,10 +79,12 @@ impl Connection {
                     self.inner.note(|log| log.pings += 1);
                     self.send(pong(&context)).await;
                 }
-                Received::Subscribe(_) if self.port == Port::Publish => {
-                    if self.inner.state().subscribers.insert(self.number) {
-                        self.inner.note(|log| log.subscribed += 1);
-                    }
+                Received::Subscribe(topic) if self.port == Port::Publish => {
+                    let first = self.inner.state().subscribers.insert(self.number);
+                    self.inner.note(|log| {
+                        log.topics.push(topic);
+                        log.subscribed += u64::from(first);
+                    });
                 }
                 Received::Pong => self.inner.note(|log| log.pongs += 1),
                 Received::Ready | Received::Subscribe(_) => {}

@@ -30,6 +30,8 @@ pub struct Log {
     pub requesting: u64,
     /// Connections to the publish port that are open and have subscribed.
     pub subscribed: u64,
+    /// What was subscribed to on all of them together, in the order of arrival.
+    pub topics: Vec<Vec<u8>>,
     /// Connections of both kinds that were ever made.
     pub connections: u64,
     /// How often something was published.

@@ -99,12 +99,11 @@ impl Handshake<'_> {
         if self.trust.revoked.contains(&master.hash()) {
             return Err(Refusal::Revoked);
         }
-        if self
-            .trust
-            .finger
-            .is_some_and(|finger| finger != Fingerprint::salt(&master))
-        {
-            return Err(Refusal::Finger);
+        if let Some(configured) = self.trust.finger {
+            let found = Fingerprint::salt(&master);
+            if found != configured {
+                return Err(Refusal::Finger { configured, found });
+            }
         }
         Ok((master, signer))
     }

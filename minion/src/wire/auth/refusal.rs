@@ -5,7 +5,7 @@
 //! question about a ciphertext.
 
 use super::super::envelope::{EnvelopeError, Hint};
-use crate::verify::KeyError;
+use crate::verify::{Fingerprint, KeyError};
 
 /// Why a sign-in did not succeed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -14,11 +14,20 @@ pub enum Refusal {
     #[error("Sign-in attempt failed: the answer of the master is not usable")]
     Envelope(#[from] EnvelopeError),
     /// The key is not the one that `master_finger` names.
+    ///
+    /// Salt 3008.5, `salt/crypt.py`, `_finger_fail`.
     #[error(
-        "The specified fingerprint in the master configuration file does not match the \
-         authenticating master's key"
+        "The specified fingerprint in the master configuration file:\n{configured}\nDoes not match \
+         the authenticating master's key:\n{found}\nVerify that the configured fingerprint matches \
+         the fingerprint of the correct master and that this minion is not subject to a \
+         man-in-the-middle attack."
     )]
-    Finger,
+    Finger {
+        /// `master_finger`.
+        configured: Fingerprint,
+        /// The key's own.
+        found: Fingerprint,
+    },
     /// The master has as many minions as `max_minions` lets it have.
     #[error("The Salt Master has as many minions as max_minions allows ({0})")]
     Full(Proof),

@@ -155,8 +155,10 @@ fn a_revoked_key_and_another_finger_are_refused_although_signed() {
     let master = scene.capture.master();
     scene.party.finger = Some(Fingerprint::salt(&master));
     scene.in_every_state(&reply, |answer, _| assert!(answer.is_ok()));
-    scene.party.finger = Some(Fingerprint::file(&master));
-    scene.refused(&reply, &Refusal::Finger);
+    let configured = Fingerprint::file(&master);
+    let found = Fingerprint::salt(&master);
+    scene.party.finger = Some(configured);
+    scene.refused(&reply, &Refusal::Finger { configured, found });
     scene.party.revoked.insert(master.hash());
     scene.refused(&reply, &Refusal::Revoked);
 }

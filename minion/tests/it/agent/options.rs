@@ -1,0 +1,75 @@
+//! What options do to a minion, as its master sees it.
+
+use std::time::{Duration, Instant};
+
+use minion::agent::Ended;
+use scripted_master::reply::pack;
+use scripted_master::request::text;
+use scripted_master::{Job, Load};
+
+use super::fleet::Fleet;
+use super::{JID, OTHER};
+
+#[tokio::test]
+async fn it_tells_that_it_lives_as_often_as_ping_interval_says() {
+    const EVERY: Duration = Duration::from_millis(100);
+    let fleet = Fleet::new(1).await;
+    let begun = Instant::now();
+    let minion = fleet
+        .minion(|setup| setup.ping_interval = Some(EVERY))
+        .await;
+    let is_ping = |load: &&Load| text(load, "tag") == Some("minion_ping");
+    fleet[0]
+        .until(|log| log.commands.iter().filter(is_ping).count() >= 3)
+        .await;
+    assert!(begun.elapsed() >= EVERY * 3, "{:?}", begun.elapsed());
+    assert_eq!(minion.end().await, Ended::Stopped);
+    fleet[0].read(|log| {
+        for load in log.commands.iter().filter(is_ping) {
+            assert_eq!(text(load, "cmd"), Some("_minion_event"));
+            assert_eq!(text(load, "data"), Some("ping"));
+        }
+    });
+}
+
+#[tokio::test]
+async fn publish_port_stands_above_what_the_master_says() {
+    let fleet = Fleet::new(2).await;
+    let elsewhere = fleet[1].publish_address().port().try_into().unwrap();
+    let minion = fleet
+        .minion_of(&fleet.store(), &[0], |setup| {
+            setup.publish_port = Some(elsewhere);
+        })
+        .await;
+    let body = pack(fleet[0].next_publication(Job::ping(JID)));
+    assert_eq!(fleet[0].publish_frames(&[&body]).await, 0);
+    assert_eq!(fleet[1].publish_frames(&[&body]).await, 1);
+    fleet[0].until(|log| log.returned(JID)).await;
+    assert_eq!(minion.end().await, Ended::Stopped);
+    fleet[1].read(|log| assert_eq!(log.sign_ins.len(), 0));
+}
+
+#[tokio::test]
+async fn with_zmq_filtering_it_subscribes_to_everybodys_topic_and_its_own() {
+    // What `printf minion | sha1sum` says.
+    const OWN: &[u8] = b"77e4c401984e5d311e746b4f0797a24e3276f694";
+    let fleet = Fleet::new(1).await;
+    let minion = fleet
+        .minion(|setup| setup.network.zmq_filtering = true)
+        .await;
+    fleet[0].read(|log| assert_eq!(log.topics, [b"broadcast", OWN]));
+    for (topic, jid) in [(&b"broadcast"[..], JID), (OWN, OTHER)] {
+        let body = pack(fleet[0].next_publication(Job::ping(jid)));
+        assert_eq!(fleet[0].publish_frames(&[topic, &body]).await, 1);
+        fleet[0].until(|log| log.returned(jid)).await;
+    }
+    assert_eq!(minion.end().await, Ended::Stopped);
+}
+
+#[tokio::test]
+async fn without_zmq_filtering_it_subscribes_to_everything() {
+    let fleet = Fleet::new(1).await;
+    let minion = fleet.minion(|_| {}).await;
+    fleet[0].read(|log| assert_eq!(log.topics, [b""]));
+    assert_eq!(minion.end().await, Ended::Stopped);
+}
