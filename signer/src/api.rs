@@ -90,13 +90,16 @@ fn identified(extensions: &Extensions) -> Result<(), Problem> {
         let detail = "the connection has no client certificate";
         return Err(Problem::new(Kind::Forbidden, detail));
     }
-    match extensions.get::<Lapsed>() {
-        Some(lapsed) => Err(Problem::new(
-            Kind::CertificateRefused,
-            format!("{lapsed}; an operator issues another one, and this connection ends"),
-        )),
-        None => Ok(()),
-    }
+    lapsed(extensions).map_or(Ok(()), Err)
+}
+
+/// The refusal of a client that is let in no more; the server asks before it does anything for it.
+pub(crate) fn lapsed(extensions: &Extensions) -> Option<Problem> {
+    let lapsed = extensions.get::<Lapsed>()?;
+    Some(Problem::new(
+        Kind::CertificateRefused,
+        format!("{lapsed}; an operator issues another one, and this connection ends"),
+    ))
 }
 
 async fn no_such_path() -> Problem {

@@ -124,15 +124,18 @@ where
                 }
                 let (landing, landed) = watch::channel(None);
                 place.insert(landing);
-                let flight = Flight {
-                    shared: Arc::clone(&self.shared),
-                    key,
-                    outcome: None,
-                };
-                self.tasks.spawn(flight.fly(work));
                 (landed, true)
             }
         };
+        if made {
+            let flight = Flight {
+                shared: Arc::clone(&self.shared),
+                key,
+                outcome: None,
+            };
+            // Not under the lock: a runtime that is ending drops the flight here and now.
+            self.tasks.spawn(flight.fly(work));
+        }
         let outcome = landed.wait_for(Option::is_some).await;
         match outcome.ok().and_then(|outcome| outcome.clone()) {
             Some(Ok(value)) => Ok(Found { value, made }),

@@ -76,14 +76,12 @@ pub fn differs<'a>(
     }
 }
 
-/// Applies every rule that is about the key by itself, and looks for the ways in which it is known
-/// to be weak. Takes some milliseconds.
+/// Looks for the ways in which a key is known to be weak by itself. Takes some milliseconds.
 ///
 /// # Errors
 ///
-/// Says what was found. None is worth a retry with the same key.
+/// Says which weakness was found. None is worth a retry with the same key.
 pub fn examine(key: &PublicKey) -> Result<(), Refusal> {
-    RULES.iter().try_for_each(|Rule(rule)| rule(key))?;
     let modulus = Modulus::of(key);
     WEAKNESSES
         .iter()

@@ -200,7 +200,11 @@ impl Service {
             let (name, stored) = self.find(peer, lookup, &state)?;
             (name, Arc::clone(stored))
         };
-        self.note_reader(peer, &stored).await?;
+        if !is_owner(peer, &stored) {
+            self.note_reader(peer, &stored).await?;
+            // That was a wait, in which the key may have been revoked.
+            self.find(peer, lookup, &self.parts.store.state())?;
+        }
         if let Some(ready) = self.cache.get(&name) {
             return Ok(ready);
         }
@@ -241,9 +245,6 @@ impl Service {
     /// Takes note of everybody who gets a signature for the first time. The master that it was made
     /// for is named by the record of the signature itself.
     async fn note_reader(&self, peer: &Peer, stored: &Arc<StoredSignature>) -> Result<(), Error> {
-        if is_owner(peer, stored) {
-            return Ok(());
-        }
         let noted = self.parts.store.serve(&actor(peer), stored).await;
         noted.map_err(Error::Note)
     }

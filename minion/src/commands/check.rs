@@ -10,7 +10,6 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use anyhow::Context;
 use tokio::task::JoinSet;
 
 use super::Output;
@@ -48,11 +47,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         terminal::note(format_args!("note: {warning}"))?;
     }
     let setup = setup(&config)?;
-    let verdicts = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .context("failed to start the runtime")?
-        .block_on(examine(setup, config.masters.clone()))?;
+    let verdicts = super::alone(examine(setup, config.masters.clone()))??;
     match arguments.output {
         Output::Text => report::lines(&verdicts)
             .iter()

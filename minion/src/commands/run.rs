@@ -50,12 +50,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     tell(&config);
     let setup = setup(&config)?;
     let agent = Agent::new(setup)?;
-    // One thread is enough for one minion, and a second one costs more memory than the rest.
-    tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .context("failed to start the runtime")?
-        .block_on(serve(agent, &config))
+    super::alone(serve(agent, &config))?
 }
 
 /// What the configuration says and this minion does not do.

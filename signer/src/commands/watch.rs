@@ -58,6 +58,9 @@ pub struct Arguments {
     /// Set by the command itself: the name of the signature file
     #[arg(long, hide = true)]
     signature_name: Option<String>,
+    /// Set by the command itself: the hash of the signature file
+    #[arg(long, hide = true)]
+    signature_sha256: Option<String>,
 }
 
 /// What a child does.
@@ -83,7 +86,10 @@ pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
             let name = arguments
                 .signature_name
                 .context("--signature-name is missing")?;
-            return cycle::write_inside(&salt_config, &name);
+            let sha256 = arguments
+                .signature_sha256
+                .context("--signature-sha256 is missing")?;
+            return cycle::write_inside(&salt_config, &name, &sha256);
         }
         None => {}
     }
@@ -104,11 +110,14 @@ pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         success: None,
         failures: 0,
     };
-    tokio::runtime::Builder::new_current_thread()
+    let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
-        .context("cannot start the runtime")?
-        .block_on(watch.run(arguments.once))
+        .context("cannot start the runtime")?;
+    let ended = runtime.block_on(watch.run(arguments.once));
+    // A look-up of the service's name may hang for as long as the system's resolver does.
+    runtime.shutdown_background();
+    ended
 }
 
 fn undo() -> anyhow::Result<ExitCode> {
@@ -203,11 +212,11 @@ impl Watch {
             return Ok(());
         };
         // Only with a file that verifies: without one salt-master ends at its start.
-        ensure!(
-            report.valid,
-            "the file is not there or does not verify; Salt is not told to serve it"
-        );
-        let change = cycle::write(name)?;
+        let sha256 = report
+            .sha256
+            .as_deref()
+            .context("the file is not there or does not verify; Salt is not told to serve it")?;
+        let change = cycle::write(name, sha256)?;
         let salt = SaltMaster::load(&self.salt_config)?;
         let lines = salt.missing_lines(name);
         if !lines.is_empty() || salt.signature_name.as_deref() != Some(name.as_str()) {

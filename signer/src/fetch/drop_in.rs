@@ -26,9 +26,13 @@ pub enum Change {
 /// # Errors
 ///
 /// Fails on a file that somebody else wrote, and as [`PkiDir::replace`].
-pub fn write(directory: &PkiDir, signature: &FileName) -> Result<Change, DropInError> {
+pub fn write(
+    directory: &PkiDir,
+    signature: &FileName,
+    sha256: [u8; 32],
+) -> Result<Change, DropInError> {
     let name = name()?;
-    let content = content(signature);
+    let content = content(signature, sha256);
     match directory.read_no_link(&name)? {
         Some(old) if old == content.as_bytes() => Ok(Change::None),
         Some(old) if !is_ours(&old) => Err(foreign(directory)),
@@ -56,12 +60,15 @@ pub fn remove(directory: &PkiDir) -> Result<Change, DropInError> {
     }
 }
 
-/// The whole file.
+/// The whole file. It names the signature by its hash, so that it changes with it: whoever restarts
+/// salt-master for a new signature need not know under which name that is kept.
 #[must_use]
-pub fn content(signature: &FileName) -> String {
+pub fn content(signature: &FileName, sha256: [u8; 32]) -> String {
+    let sha256 = hex::encode(sha256);
     format!(
         "{MARK}\n\
          # `mastersign watch --undo` takes it away. salt-master reads it when it starts.\n\
+         # SHA-256 of the signature file: {sha256}\n\
          master_sign_pubkey: True\n\
          master_use_pubkey_signature: True\n\
          master_pubkey_signature: {}\n",
@@ -129,14 +136,18 @@ mod tests {
     fn it_is_written_once_and_taken_away_once() {
         let (directory, opened) = open();
         let signature = FileName::new("master_pubkey_signature").unwrap();
-        assert_eq!(write(&opened, &signature).unwrap(), Change::Written);
-        assert_eq!(write(&opened, &signature).unwrap(), Change::None);
+        let sha256 = [1; 32];
+        assert_eq!(write(&opened, &signature, sha256).unwrap(), Change::Written);
+        assert_eq!(write(&opened, &signature, sha256).unwrap(), Change::None);
+        // Another signature of the same name is a reason to restart salt-master.
+        let sha256 = [2; 32];
+        assert_eq!(write(&opened, &signature, sha256).unwrap(), Change::Written);
         let text = fs::read_to_string(directory.path().join(NAME)).unwrap();
         let read = minion::yaml::to_json(&minion::yaml::load(&text).unwrap());
         assert_eq!(read["master_use_pubkey_signature"], true);
         assert_eq!(read["master_pubkey_signature"], "master_pubkey_signature");
         let other = FileName::new("east_pubkey_signature").unwrap();
-        assert_eq!(write(&opened, &other).unwrap(), Change::Written);
+        assert_eq!(write(&opened, &other, sha256).unwrap(), Change::Written);
         assert_eq!(remove(&opened).unwrap(), Change::Removed);
         assert_eq!(remove(&opened).unwrap(), Change::None);
     }
@@ -148,13 +159,13 @@ mod tests {
         let signature = FileName::new("master_pubkey_signature").unwrap();
         fs::write(&path, "master_sign_pubkey: False\n").unwrap();
         assert!(matches!(
-            write(&opened, &signature),
+            write(&opened, &signature, [1; 32]),
             Err(DropInError::Foreign { .. })
         ));
         assert!(matches!(remove(&opened), Err(DropInError::Foreign { .. })));
         fs::remove_file(&path).unwrap();
         symlink("/etc/passwd", &path).unwrap();
-        assert!(write(&opened, &signature).is_err());
+        assert!(write(&opened, &signature, [1; 32]).is_err());
         assert!(remove(&opened).is_err());
         assert!(path.is_symlink());
     }

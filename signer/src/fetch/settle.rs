@@ -1,6 +1,7 @@
 //! What the service answered, verified and put in its place.
 
 use minion::verify::{Algorithm, Signature};
+use sha2::{Digest, Sha256};
 
 use super::directory::DirectoryError;
 use super::{Error, Fetch};
@@ -49,15 +50,12 @@ impl Fetch {
         self.settle(answer, true)
     }
 
-    /// Whether the file that is there now verifies, in the algorithm that is wanted if one is.
+    /// SHA-256 of the file that is there now, if it verifies, in the algorithm that is wanted if one
+    /// is.
     #[must_use]
-    pub fn is_valid(&self) -> bool {
-        let Ok(Some(content)) = self.directory.read_no_link(&self.name) else {
-            return false;
-        };
-        let Ok(signature) = Signature::from_file(&content) else {
-            return false;
-        };
+    pub fn verified(&self) -> Option<[u8; 32]> {
+        let content = self.directory.read_no_link(&self.name).ok()??;
+        let signature = Signature::from_file(&content).ok()?;
         let wanted = self.prepared.settings.algorithm;
         Algorithm::ALL
             .into_iter()
@@ -68,6 +66,7 @@ impl Fetch {
                     .verify(algorithm, &self.keys.public, &signature)
                     .is_ok()
             })
+            .then(|| Sha256::digest(&content).into())
     }
 
     /// What the file holds now; `None` if there is none.

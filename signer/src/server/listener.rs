@@ -34,7 +34,7 @@ use tower::ServiceExt;
 
 use self::timer::HeaderTimer;
 use super::origin::{Crowded, Origins, Seat};
-use super::request::Around;
+use super::request::{Around, Asking};
 use crate::api::Api;
 use crate::clock::{Clock, SystemClock};
 use crate::config::Limits;
@@ -72,13 +72,13 @@ impl Front {
         request: hyper::Request<Incoming>,
         client: Option<&Client>,
     ) -> impl Future<Output = Result<Response, Infallible>> + use<> {
-        let mut place = None;
+        let mut asking = Asking::Nothing;
         let lapsed = client.and_then(|client| client.admission.check(SystemClock.now()).err());
         if let (Self::Api(around, api), Some(client), None) = (self, client, &lapsed) {
             let inner = || api.answer_at_once(&client.peer, request.uri(), request.headers());
             match around.answer_at_once(&request, &client.peer, inner) {
                 Ok(response) => return Either::Left(ready(Ok(response))),
-                Err(taken) => place = taken,
+                Err(so_far) => asking = so_far,
             }
         }
         let mut request: Request = request.map(Body::new);
@@ -89,18 +89,18 @@ impl Front {
             request.extensions_mut().insert(lapsed);
         }
         // In a box, for it is large, and what is returned is moved about for every request.
-        Either::Right(Box::pin(self.clone().answer_in_time(request, place)))
+        Either::Right(Box::pin(self.clone().answer_in_time(request, asking)))
     }
 
     async fn answer_in_time(
         self,
         request: Request,
-        place: Option<OwnedSemaphorePermit>,
+        asking: Asking,
     ) -> Result<Response, Infallible> {
         match self {
             Self::Api(around, api) => {
                 let inner = async |request| api.answer(request).await;
-                Ok(around.answer(request, place, inner).await)
+                Ok(around.answer(request, asking, inner).await)
             }
             Self::Plain(router) => router.oneshot(request).await,
         }

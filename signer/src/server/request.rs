@@ -28,6 +28,7 @@ use uuid::Uuid;
 
 use self::record::{Asked, Tally};
 use super::admission::Admission;
+use crate::api;
 use crate::api::problem::{Kind, Problem};
 use crate::telemetry::{self, Chain, Escaped};
 use crate::tls::peer::Peer;
@@ -38,6 +39,17 @@ pub(super) struct Around {
     timeout: Duration,
     admission: Admission,
     tally: Tally,
+}
+
+/// How far a request has come in asking for a place; each asks once.
+#[derive(Debug)]
+pub(super) enum Asking {
+    /// It has not asked yet.
+    Nothing,
+    /// It has one.
+    Place(OwnedSemaphorePermit),
+    /// It was turned away.
+    Refused(Problem),
 }
 
 impl Around {
@@ -51,28 +63,25 @@ impl Around {
 
     /// The answer to a `GET` without a body that `inner` can give out of memory, with what is left
     /// to do around one: no wait means no deadline, and no line means no context for it. Otherwise
-    /// the place that the request has got, if it asked for one; nothing has been decided then, and
-    /// [`answer`](Self::answer) begins anew.
+    /// what became of the request so far, with which [`answer`](Self::answer) goes on.
     pub(super) fn answer_at_once<B: HttpBody>(
         &self,
         request: &axum::http::Request<B>,
         peer: &Peer,
         inner: impl FnOnce() -> Option<Response>,
-    ) -> Result<Response, Option<OwnedSemaphorePermit>> {
+    ) -> Result<Response, Asking> {
         if request.method() != Method::GET
             || !request.body().is_end_stream()
             || record::is_hit_logged()
         {
-            return Err(None);
+            return Err(Asking::Nothing);
         }
         let begin = Instant::now();
-        let Ok(place) = self.admission.admit(Some(peer)) else {
-            return Err(None);
-        };
+        let place = self.admission.admit(Some(peer)).map_err(Asking::Refused)?;
         // A panic comes again where it is answered.
         let answer = std::panic::catch_unwind(AssertUnwindSafe(inner));
         let Some(mut response) = answer.ok().flatten() else {
-            return Err(Some(place));
+            return Err(Asking::Place(place));
         };
         identify(&mut response, Uuid::new_v4());
         self.tally.record_hit(response.status(), begin.elapsed());
@@ -84,7 +93,7 @@ impl Around {
     pub(super) async fn answer<F>(
         &self,
         request: Request,
-        place: Option<OwnedSemaphorePermit>,
+        asking: Asking,
         inner: impl FnOnce(Request) -> F,
     ) -> Response
     where
@@ -95,7 +104,7 @@ impl Around {
         let begin = Instant::now();
         let context = Arc::clone(&asked) as Arc<dyn telemetry::Context>;
         telemetry::within(context, async {
-            let answer = AssertUnwindSafe(self.bounded(request, place, inner)).catch_unwind();
+            let answer = AssertUnwindSafe(self.bounded(request, asking, inner)).catch_unwind();
             let response = answer.await.unwrap_or_else(|payload| panicked(&*payload));
             let mut response = rendered(response, id).await;
             identify(&mut response, id);
@@ -109,13 +118,16 @@ impl Around {
     async fn bounded<F>(
         &self,
         request: Request,
-        place: Option<OwnedSemaphorePermit>,
+        asking: Asking,
         inner: impl FnOnce(Request) -> F,
     ) -> Response
     where
         F: Future<Output = Response>,
     {
         let (parts, body) = request.into_parts();
+        if let Some(problem) = api::lapsed(&parts.extensions) {
+            return problem.into_response();
+        }
         if usize::try_from(body.size_hint().lower()).map_or(true, |length| length > MAX_BODY) {
             return too_large().into_response();
         }
@@ -125,7 +137,11 @@ impl Around {
         };
         // Held until the answer is there.
         let peer = parts.extensions.get::<Arc<Peer>>().map(AsRef::as_ref);
-        let place = place.map_or_else(|| self.admission.admit(peer), Ok);
+        let place = match asking {
+            Asking::Nothing => self.admission.admit(peer),
+            Asking::Place(place) => Ok(place),
+            Asking::Refused(problem) => Err(problem),
+        };
         let _place = match place {
             Ok(place) => place,
             Err(problem) => return problem.into_response(),

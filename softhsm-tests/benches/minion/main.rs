@@ -5,13 +5,14 @@
 //! and a missed bound ends the program with failure.
 //!
 //! `cargo bench -p softhsm-tests --bench minion -- verification` measures one part; the others are
-//! `stock` (or `stock-3008.5` alone), `silence` and `fleet`.
+//! `stock` (or `stock-3008.5` alone), `silence`, `connections` and `fleet`.
 #![expect(
     clippy::arithmetic_side_effects,
     clippy::print_stdout,
     reason = "a benchmark prints, and divides by what it has counted"
 )]
 
+mod connections;
 mod figure;
 mod fleet;
 mod silence;
@@ -32,6 +33,13 @@ fn main() -> Result<ExitCode> {
         fleet::run(&arguments.split_off(1))?;
         return Ok(ExitCode::SUCCESS);
     }
+    if arguments
+        .first()
+        .is_some_and(|first| first == connections::MODE)
+    {
+        connections::run(&arguments.split_off(1))?;
+        return Ok(ExitCode::SUCCESS);
+    }
     // cargo adds an argument of its own.
     arguments.retain(|argument| !argument.starts_with('-'));
     let wanted = |part: &str| arguments.is_empty() || arguments.iter().any(|one| one == part);
@@ -47,6 +55,9 @@ fn main() -> Result<ExitCode> {
     }
     if wanted("silence") {
         silence::measure(&mut figures)?;
+    }
+    if wanted("connections") {
+        connections::measure(&mut figures)?;
     }
     if wanted("fleet") {
         fleet::measure(&mut figures)?;

@@ -102,6 +102,13 @@ fn the_file_comes_before_the_settings_and_survives_an_outage_and_a_new_key() {
         settings.contains("master_use_pubkey_signature: True"),
         "{settings}"
     );
+    // What deploy/mastersign-restart.path watches changes with the signature, whatever that is
+    // called.
+    let file = fs::read(scene.master.signature_file()).unwrap();
+    let hash = hex::encode(openssl::sha::sha256(&file));
+    assert!(settings.contains(&hash), "{settings}");
+    let unit = include_str!("../../../deploy/mastersign-restart.path");
+    assert!(unit.contains("\nPathChanged=/etc/salt/master.d/50-mastersign.conf\n"));
     log.wait_for("unchanged: ").unwrap();
     assert!(scene.metric("mastersign_watch_signature_valid 1"));
     assert!(scene.metric("mastersign_watch_salt_serves 1"));

@@ -15,7 +15,7 @@ use minion::verify::Algorithm;
 
 use super::keys::keys;
 use super::minion::Minion;
-use super::scene::{Contact, Fault, Scene, configured, hostile_name, within_reason};
+use super::scene::{Contact, Fault, GOOD, Scene, configured, hostile_name, within_reason};
 
 /// Rules 2 and 6: a handshake that does not end well leaves no trace, and one that does changes
 /// nothing that an operator put there.
@@ -60,6 +60,41 @@ async fn an_attack_leaves_the_directory_as_it_was() {
         assert_eq!(rest(&after), rest(&before), "{contact:?}");
         let pinned = store.pinned(&master).unwrap();
         assert_eq!(pinned.as_ref(), Some(keys().hostile.public()));
+        minion.end().await;
+    }
+}
+
+/// Rule 2: a key that has not begun or has ended signs for nobody.
+#[tokio::test]
+async fn a_signing_key_counts_between_its_dates_only() {
+    for (dates, counts) in [
+        ("# not-after: 2020-01-01T00:00:00Z", false),
+        ("# not-before: 2999-01-01T00:00:00Z", false),
+        (
+            "# not-before: 2020-01-01T00:00:00Z\n# not-after: 2999-01-01T00:00:00Z",
+            true,
+        ),
+    ] {
+        let scene = Scene::new().await;
+        let directory = directory();
+        let more = directory.path().join("master_sign.d");
+        fs::create_dir(&more).unwrap();
+        let key = keys().retired.public().to_file();
+        fs::write(more.join("old.pub"), format!("{dates}\n\n{key}")).unwrap();
+        let by_it = keys()
+            .retired
+            .pub_sig(Algorithm::Sha1, keys().hostile.public());
+        let signed = Fault::load("", move |load, _| set(load, "pub_sig", by_it.as_str()));
+        scene.script(&Arc::new(vec![signed]));
+        let mut minion = Minion::start(&open(&directory), scene.masters(1), |_| ());
+        if counts {
+            minion.is_on(&hostile_name(0)).await;
+        } else {
+            minion.is_on(GOOD).await;
+            let said = minion.outcome(0);
+            assert!(said.contains("signature"), "{dates}: {said}");
+        }
+        assert_eq!(scene.hostile.read(|log| log.faults), 1, "{dates}");
         minion.end().await;
     }
 }

@@ -23,8 +23,14 @@ pub(super) fn run() -> Report {
 }
 
 /// Has a child write the drop-in.
-pub(super) fn write(name: &str) -> anyhow::Result<Change> {
-    let line = child(&["--inside=write", "--signature-name", name])?;
+pub(super) fn write(name: &str, sha256: &str) -> anyhow::Result<Change> {
+    let line = child(&[
+        "--inside=write",
+        "--signature-name",
+        name,
+        "--signature-sha256",
+        sha256,
+    ])?;
     Ok(serde_json::from_str(&line)?)
 }
 
@@ -92,7 +98,7 @@ fn cycle(fetch: &Fetch) -> Report {
         result,
         detail,
         name: Some(fetch.name().as_str().to_owned()),
-        valid: fetch.is_valid(),
+        sha256: fetch.verified().map(hex::encode),
         serves: false,
         leftovers: fetch.leftovers().len(),
         follow: fetch.sources(),
@@ -100,9 +106,15 @@ fn cycle(fetch: &Fetch) -> Report {
 }
 
 /// Writes the drop-in, in the child.
-pub(super) fn write_inside(salt_config: &Path, name: &str) -> anyhow::Result<ExitCode> {
+pub(super) fn write_inside(
+    salt_config: &Path,
+    name: &str,
+    sha256: &str,
+) -> anyhow::Result<ExitCode> {
+    let mut hash = [0; 32];
+    hex::decode_to_slice(sha256, &mut hash).context("--signature-sha256 is no SHA-256")?;
     let directory = enter(salt_config)?;
-    let change = drop_in::write(&directory, &FileName::new(name)?)?;
+    let change = drop_in::write(&directory, &FileName::new(name)?, hash)?;
     terminal::say(serde_json::to_string(&change)?)?;
     Ok(ExitCode::SUCCESS)
 }

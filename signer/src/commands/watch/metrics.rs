@@ -49,7 +49,7 @@ pub(super) fn text(report: &Report, now: Timestamp, success: Option<Timestamp>) 
     gauge(
         "signature_valid",
         "Whether the signature file verifies for the key that is there.",
-        one("signature_valid", yes(report.valid)),
+        one("signature_valid", yes(report.sha256.is_some())),
     );
     gauge(
         "salt_serves",
@@ -88,7 +88,7 @@ mod tests {
     #[test]
     fn every_state_is_a_number() {
         let mut report = Report::failed("no service".to_owned());
-        report.valid = true;
+        report.sha256 = Some("00".repeat(32));
         report.leftovers = 2;
         let now = "2026-11-22T02:25:06Z".parse().unwrap();
         let text = text(&report, now, None);

@@ -13,8 +13,9 @@ pub(super) struct Report {
     pub(super) detail: String,
     /// The name of the signature file, once the master's files could be read.
     pub(super) name: Option<String>,
-    /// Whether the file that is there now verifies under the pinned key for the key that is there.
-    pub(super) valid: bool,
+    /// SHA-256 of the file that is there now, if it verifies under the pinned key for the key that
+    /// is there.
+    pub(super) sha256: Option<String>,
     /// Whether salt-master is configured to serve it.
     pub(super) serves: bool,
     /// How many private signing keys lie beside it.
@@ -30,7 +31,7 @@ impl Report {
             result: Word::Error,
             detail,
             name: None,
-            valid: false,
+            sha256: None,
             serves: false,
             leftovers: 0,
             follow: Vec::new(),
@@ -39,7 +40,7 @@ impl Report {
 
     /// One line for the journal.
     pub(super) fn told(&self) -> String {
-        let file = match (&self.name, self.valid) {
+        let file = match (&self.name, self.sha256.is_some()) {
             (Some(name), true) => format!("; {name} verifies"),
             (Some(name), false) => format!("; there is no {name} that verifies"),
             (None, _) => String::new(),

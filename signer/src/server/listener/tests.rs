@@ -42,6 +42,23 @@ async fn a_header_that_does_not_end_is_cut() {
 }
 
 #[tokio::test]
+async fn more_headers_than_there_may_be_are_refused() {
+    let running = Running::start(LIMITS);
+    for (count, status) in [(98, "200"), (99, "431")] {
+        let mut stream = running.connect("mastersign:master:salt-1").await.unwrap();
+        let more: String = (0..count)
+            .map(|number| format!("x-{number}: x\r\n"))
+            .collect();
+        let request =
+            format!("GET /who HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n{more}\r\n");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let answer = rest(&mut stream).await;
+        let expected = format!("HTTP/1.1 {status} ");
+        assert!(answer.starts_with(&expected), "{count}: {answer}");
+    }
+}
+
+#[tokio::test]
 async fn a_handshake_that_does_not_begin_is_cut() {
     let running = Running::start(Limits {
         handshake_timeout: Duration::from_millis(100),

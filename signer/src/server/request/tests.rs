@@ -75,7 +75,10 @@ async fn what_is_in_memory_is_answered_at_once_and_counted() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_answered_at_once_keeps_the_place_that_it_got() {
+async fn what_cannot_be_answered_at_once_has_asked_for_a_place_once() {
+    let recorder = PrometheusBuilder::new().build_recorder();
+    let metrics = recorder.handle();
+    let _counting = metrics::set_default_local_recorder(&recorder);
     let around = around();
     let get = || Request::get("/ok").body(Body::empty()).unwrap();
     for request in [
@@ -83,22 +86,38 @@ async fn what_cannot_be_answered_at_once_keeps_the_place_that_it_got() {
         Request::get("/").body(Body::from("body")).unwrap(),
     ] {
         let answer = around.answer_at_once(&request, &peer(), || unreachable!("it may not"));
-        assert!(answer.unwrap_err().is_none());
+        assert!(matches!(answer, Err(Asking::Nothing)));
     }
-    let unknown = around.answer_at_once(&get(), &peer(), || None);
-    let place = unknown.unwrap_err();
-    assert!(place.is_some());
+    let unknown = around.answer_at_once(&get(), &peer(), || None).unwrap_err();
+    assert!(matches!(unknown, Asking::Place(_)));
     let panicked = around.answer_at_once(&get(), &peer(), || panic!("hunter2"));
-    assert!(panicked.unwrap_err().is_some());
+    assert!(matches!(panicked, Err(Asking::Place(_))));
     // Two shares are spent, and there are no more; but the place was paid for.
     let refused = around.answer_at_once(&get(), &peer(), || Some(Response::default()));
-    assert!(refused.unwrap_err().is_none());
-    for (place, status) in [(place, 200), (None, 429)] {
+    let refused = refused.unwrap_err();
+    assert!(matches!(refused, Asking::Refused(_)));
+    for (asking, status) in [(unknown, 200), (refused, 429)] {
         let mut request = get();
         request.extensions_mut().insert(Arc::new(peer()));
         let inner = async |_| StatusCode::OK.into_response();
-        let answer = around.answer(request, place, inner).await;
+        let answer = around.answer(request, asking, inner).await;
         assert_eq!(answer.status(), status);
+    }
+    let counted = "mastersign_requests_turned_away_total{reason=\"share\"} 1";
+    let text = metrics.render();
+    assert!(text.contains(counted), "{text}");
+}
+
+#[tokio::test]
+async fn a_client_that_is_let_in_no_more_costs_neither_a_share_nor_a_body() {
+    let around = around();
+    for _ in 0..3 {
+        let mut request = put_body(chunked(MAX_BODY + 1));
+        request.extensions_mut().insert(Arc::new(peer()));
+        request.extensions_mut().insert(crate::tls::Lapsed);
+        let inner = async |_| unreachable!("it is refused before");
+        let answer = around.answer(request, Asking::Nothing, inner).await;
+        assert_eq!(answer.status(), StatusCode::FORBIDDEN);
     }
 }
 
@@ -114,7 +133,7 @@ async fn a_line_that_somebody_wants_is_not_left_out() {
         .body(Body::empty())
         .unwrap();
     let at_once = around().answer_at_once(&request, &peer(), || unreachable!("it has a line"));
-    assert!(at_once.unwrap_err().is_none());
+    assert!(matches!(at_once, Err(Asking::Nothing)));
     answer(request).await;
     assert_eq!(written.lines().len(), 1);
 }
@@ -216,7 +235,7 @@ async fn answer(request: Request) -> Response {
         .route("/hang", get(std::future::pending::<()>));
     let around = Around::new(Duration::from_millis(200), Admission::new(&LIMITS));
     around
-        .answer(request, None, async |request| {
+        .answer(request, Asking::Nothing, async |request| {
             router.oneshot(request).await.unwrap()
         })
         .await

@@ -44,6 +44,7 @@ cases! {
     ; soak:
     a_pending_minion_waits_and_is_let_in_when_it_is_accepted,
     a_rejected_minion_goes_on_asking_and_is_let_in_when_it_is_accepted,
+    a_rejection_by_the_only_master_that_is_known_ends_the_minion,
     another_key_for_the_id_is_denied,
     a_master_that_signs_each_answer_is_verified_and_used,
 }
