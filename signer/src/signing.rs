@@ -29,7 +29,7 @@ use crate::hsm::{self, Verified};
 use crate::key_policy;
 use crate::offline::Checked;
 use crate::store::backend::BoxFuture;
-use crate::store::{Actor, Presented, State, Status, Store, StoredSignature};
+use crate::store::{Actor, Presented, State, Store, StoredSignature};
 use crate::telemetry::Chain;
 use crate::tls::peer::Peer;
 
@@ -416,14 +416,15 @@ impl Service {
 
 impl Parts {
     /// Looks for weaknesses of a key, once while this process lives.
+    ///
+    /// Every key on record counts, whatever was decided about it: who has one of two keys with a
+    /// common prime can compute the other one, and a revocation takes nothing from whoever has it.
     async fn examine(&self, key: &Arc<PublicKey>) -> Result<(), Unexamined> {
         let known = || {
             let state = self.store.state();
             let masters = state.masters.values();
             let records = masters.flat_map(|master| master.keys.values());
-            let standing = records
-                .filter(|record| matches!(record.status, Status::Accepted | Status::Pending));
-            let mut keys: Vec<_> = standing.filter_map(|record| record.key.clone()).collect();
+            let mut keys: Vec<_> = records.filter_map(|record| record.key.clone()).collect();
             keys.extend(
                 state
                     .signing_keys
