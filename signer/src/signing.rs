@@ -29,7 +29,7 @@ use crate::hsm::{self, Verified};
 use crate::key_policy;
 use crate::offline::Checked;
 use crate::store::backend::BoxFuture;
-use crate::store::{Actor, Presented, State, Store, StoredSignature};
+use crate::store::{Presented, State, Store, StoredSignature};
 use crate::telemetry::Chain;
 use crate::tls::peer::Peer;
 
@@ -244,7 +244,7 @@ impl Service {
         if is_owner(peer, stored) {
             return Ok(());
         }
-        let noted = self.parts.store.serve(&actor(peer), stored).await;
+        let noted = self.parts.store.serve(&peer.actor(), stored).await;
         noted.map_err(Error::Note)
     }
 
@@ -304,7 +304,7 @@ impl Service {
             return Ok(());
         };
         if let Some(unrecorded) = self.refusals.admit(master, now) {
-            let (store, actor) = (&self.parts.store, actor(peer));
+            let (store, actor) = (&self.parts.store, peer.actor());
             let noted = store.refuse_proof(actor, master, key.hash(), error.reason(), unrecorded);
             if let Err(error) = noted.await {
                 // It is refused all the same.
@@ -342,7 +342,7 @@ impl Service {
             Err(Denied::Unknown) => {}
             Err(denied) => return Err(denied.into()),
         }
-        let presented = self.parts.store.present(master, key, &actor(peer)).await;
+        let presented = self.parts.store.present(master, key, &peer.actor()).await;
         let denied = match presented.map_err(Error::Present)? {
             Presented::Accepted => return Ok(self.permit(peer, key).map(Some)?),
             Presented::Pending { .. } => return Ok(None),
@@ -447,13 +447,6 @@ impl Parts {
 /// Whether the signature was made for the caller.
 fn is_owner(peer: &Peer, stored: &StoredSignature) -> bool {
     matches!(&peer.identity, Identity::Master(id) if *id == stored.master)
-}
-
-fn actor(peer: &Peer) -> Actor {
-    Actor {
-        identity: peer.identity.to_string(),
-        certificate: Some(peer.certificate),
-    }
 }
 
 fn signed(new: bool, ready: Arc<Ready>) -> Answer {
