@@ -16,6 +16,7 @@ use std::time::Duration;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use minion::verify::{Algorithm, KeyHash, PublicKey};
+use reqwest::header::{HeaderMap, LINK};
 use reqwest::{Method, RequestBuilder, StatusCode, Url};
 use serde::de::DeserializeOwned;
 use time::OffsetDateTime;
@@ -104,15 +105,40 @@ impl Client {
         Ok(date.and_then(http_date))
     }
 
-    /// Every master that the service knows: `GET /v1/masters`.
+    /// Every master that the service knows: `GET /v1/masters`, page by page.
+    ///
+    /// What is decided meanwhile may be seen or not, as with any list.
     ///
     /// # Errors
     ///
     /// As [`signing_keys`](Self::signing_keys).
     pub async fn masters(&self) -> Result<Vec<Master>, Error> {
-        let url = self.url(&["v1", "masters"]);
-        let all: answer::Masters = self.read(self.request(Method::GET, url)).await?;
-        Ok(all.masters)
+        let mut all: Vec<Master> = Vec::new();
+        loop {
+            let mut url = self.url(&["v1", "masters"]);
+            if let Some(last) = all.last() {
+                url.query_pairs_mut().append_pair("after", last.id.as_str());
+            }
+            let answer = self.exchange(self.request(Method::GET, url)).await?;
+            // That there is more is believed, where it is to be found is known.
+            let is_last = !answer.headers.contains_key(LINK);
+            let page: answer::Masters = parse(&answer.body)?;
+            let ids = all.last().into_iter().chain(&page.masters);
+            if !ids
+                .map(|master| &master.id)
+                .is_sorted_by(|one, next| one < next)
+            {
+                return Err(out_of_order());
+            }
+            let is_progress = !page.masters.is_empty() && all.len() <= MOST_MASTERS;
+            all.extend(page.masters);
+            if is_last {
+                return Ok(all);
+            }
+            if !is_progress {
+                return Err(out_of_order());
+            }
+        }
     }
 
     /// One master: `GET /v1/masters/{id}`.
@@ -235,9 +261,15 @@ impl Client {
     }
 
     async fn send(&self, request: RequestBuilder) -> Result<(StatusCode, Vec<u8>), Error> {
+        let answer = self.exchange(request).await?;
+        Ok((answer.status, answer.body))
+    }
+
+    async fn exchange(&self, request: RequestBuilder) -> Result<Whole, Error> {
         let failed = |cause| Error::from_transport(&self.base, cause);
         let mut response = request.send().await.map_err(failed)?;
         let status = response.status();
+        let headers = std::mem::take(response.headers_mut());
         let mut body = Vec::new();
         while let Some(chunk) = response.chunk().await.map_err(failed)? {
             if body.len().saturating_add(chunk.len()) > LARGEST_ANSWER {
@@ -248,7 +280,11 @@ impl Client {
             body.extend_from_slice(&chunk);
         }
         if status.is_success() {
-            Ok((status, body))
+            Ok(Whole {
+                status,
+                headers,
+                body,
+            })
         } else {
             Err(Error::Refused(Box::new(Problem::parse(
                 status.as_u16(),
@@ -256,6 +292,13 @@ impl Client {
             ))))
         }
     }
+}
+
+/// An answer that was read to its end.
+struct Whole {
+    status: StatusCode,
+    headers: HeaderMap,
+    body: Vec<u8>,
 }
 
 /// A runtime of its own for programs that have none: it runs one call at a time on the calling
@@ -305,6 +348,12 @@ fn http_date(text: &str) -> Option<Timestamp> {
     Timestamp::from_unix(date.unix_timestamp()).ok()
 }
 
+/// A list that is not in the order of its ids would never end.
+fn out_of_order() -> Error {
+    let what = "the pages of masters do not follow each other";
+    Error::Answer(serde::de::Error::custom(what))
+}
+
 fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Error> {
     serde_json::from_slice(bytes).map_err(Error::Answer)
 }
@@ -313,8 +362,10 @@ fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Error> {
 const CONNECT: Duration = Duration::from_secs(10);
 /// More than the service waits for its HSM, including one restart of a worker.
 const REQUEST: Duration = Duration::from_secs(60);
-/// A list of some two thousand masters; every other answer is far smaller.
+/// A page of a thousand masters has half of it; every other answer is far smaller.
 const LARGEST_ANSWER: usize = 4 * 1024 * 1024;
+/// A hundred times the largest fleet that the service is measured with.
+const MOST_MASTERS: usize = 1_000_000;
 
 #[cfg(test)]
 pub(crate) mod testing;

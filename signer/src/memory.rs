@@ -5,13 +5,18 @@ use nix::sys::resource::{Resource, setrlimit};
 
 use crate::terminal;
 
-/// Keeps this process out of core files, and its memory from debuggers of the same user. Every
-/// process that holds a PIN does this first.
+/// Keeps this process out of core files, its memory from debuggers of the same user, and the words
+/// of a panic from standard error. Every process that may hold a PIN does this first.
 ///
 /// # Errors
 ///
-/// Fails if the system refuses one of the two; the other one is in force all the same.
+/// Fails if the system refuses one of the first two; the others are in force all the same.
 pub fn harden() -> nix::Result<()> {
+    quiet_panics();
+    close()
+}
+
+fn close() -> nix::Result<()> {
     let dumps = set_dumpable(false);
     setrlimit(Resource::RLIMIT_CORE, 0, 0)?;
     dumps
@@ -19,7 +24,7 @@ pub fn harden() -> nix::Result<()> {
 
 /// Lets a panic say where it happened and not what it said: its words are made of the values that
 /// were at hand, and one of them may be a PIN.
-pub fn quiet_panics() {
+fn quiet_panics() {
     std::panic::set_hook(Box::new(|panic| {
         let thread = std::thread::current();
         let name = thread.name().unwrap_or("without a name");
@@ -43,7 +48,8 @@ mod tests {
 
     #[test]
     fn a_hardened_process_leaves_no_core_file() {
-        harden().unwrap();
+        // The hook for panics would be that of all tests.
+        close().unwrap();
         assert!(!get_dumpable().unwrap());
         assert_eq!(getrlimit(Resource::RLIMIT_CORE).unwrap(), (0, 0));
         // Other tests of this process look at themselves in /proc.
@@ -69,7 +75,7 @@ mod tests {
     #[test]
     #[ignore = "the process of the test above"]
     fn a_process_that_panics_over_its_pin() {
-        quiet_panics();
+        harden().unwrap();
         let lost = std::panic::catch_unwind(|| panic!("canary-{}", 4711));
         assert!(lost.is_err());
         drop(std::panic::take_hook());

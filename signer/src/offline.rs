@@ -20,6 +20,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 use webpki::EndEntityCert;
 
+use crate::audit::Actor;
 use crate::authorize::{Identity, MasterId, Proof, Purpose};
 use crate::client::Credentials;
 use crate::clock::Timestamp;
@@ -80,19 +81,18 @@ impl RequestFile {
         })
     }
 
-    /// Checks everything that the file claims of who asks; the key itself and its proof are judged
-    /// by the signing service.
+    /// Checks what the file claims of who asks and for which key; what it has to prove is left to
+    /// [`Claim::prove`].
     ///
     /// # Errors
     ///
     /// Says what does not hold.
-    pub fn check(
+    pub fn claim(
         &self,
         store: Uuid,
         clients: &ClientVerifier,
         now: Timestamp,
-        oldest: Duration,
-    ) -> Result<Checked, OfflineError> {
+    ) -> Result<Claim<'_>, OfflineError> {
         if self.form != FORM {
             return Err(OfflineError::Form(self.form.clone()));
         }
@@ -102,25 +102,18 @@ impl RequestFile {
                 ours: store,
             });
         }
-        let age = self.time.distance(now);
-        let ahead = self.time > now;
-        if (ahead && age > Proof::TOLERANCE) || (!ahead && age > oldest) {
-            return Err(OfflineError::Age {
-                time: self.time,
-                ours: now,
-            });
-        }
         let chain: Vec<CertificateDer<'static>> =
             CertificateDer::pem_slice_iter(self.certificate.as_bytes())
                 .collect::<Result<_, _>>()
                 .map_err(|_| OfflineError::Certificate)?;
-        let (leaf, intermediates) = chain.split_first().ok_or(OfflineError::Certificate)?;
+        let mut chain = chain.into_iter();
+        let leaf = chain.next().ok_or(OfflineError::Certificate)?;
         let seconds = u64::try_from(now.unix()).unwrap_or(0);
         let at = UnixTime::since_unix_epoch(Duration::from_secs(seconds));
         clients
-            .verify_client_cert(leaf, intermediates, at)
+            .verify_client_cert(&leaf, chain.as_slice(), at)
             .map_err(OfflineError::Client)?;
-        let peer = Peer::from_certificate(leaf)?;
+        let peer = Peer::from_certificate(&leaf)?;
         if peer.identity != Identity::Master(self.master.clone()) {
             return Err(OfflineError::Identity {
                 named: self.master.clone(),
@@ -128,27 +121,80 @@ impl RequestFile {
             });
         }
         let key = PublicKey::parse(self.public_key.as_bytes()).map_err(OfflineError::Key)?;
+        let algorithm = self.algorithm.as_deref().map(str::parse).transpose();
+        Ok(Claim {
+            file: self,
+            leaf,
+            asked: Checked {
+                peer,
+                key,
+                algorithm: algorithm.map_err(OfflineError::Algorithm)?,
+            },
+        })
+    }
+}
+
+/// A request by a master whose certificate is in order, which does not prove yet that it asks.
+#[derive(Clone, Debug)]
+pub struct Claim<'a> {
+    file: &'a RequestFile,
+    leaf: CertificateDer<'static>,
+    asked: Checked,
+}
+
+impl Claim<'_> {
+    /// The key that the request is for.
+    #[must_use]
+    pub const fn key(&self) -> &PublicKey {
+        &self.asked.key
+    }
+
+    /// Who is on record for a proof that was refused: the certificate's holder if its key signed
+    /// the request, else whoever hands the file in, for certificates are public.
+    #[must_use]
+    pub fn actor(&self, refused: &ClaimError, user: u32) -> Actor {
+        match refused {
+            ClaimError::Master => self.asked.peer.actor(),
+            ClaimError::Age { .. } | ClaimError::Client | ClaimError::Encoding => {
+                Actor::local(user)
+            }
+        }
+    }
+
+    /// Checks that the master asked lately, with its client key and with its own. The key itself is
+    /// judged by the signing service.
+    ///
+    /// # Errors
+    ///
+    /// Says which of the proofs does not hold.
+    pub fn prove(&self, now: Timestamp, oldest: Duration) -> Result<Checked, ClaimError> {
+        let (file, asked) = (self.file, &self.asked);
+        let age = file.time.distance(now);
+        let ahead = file.time > now;
+        if (ahead && age > Proof::TOLERANCE) || (!ahead && age > oldest) {
+            return Err(ClaimError::Age {
+                time: file.time,
+                ours: now,
+            });
+        }
         let proof = Proof {
             purpose: Purpose::Request,
-            store,
-            client_key: peer.client_key,
-            key: key.hash(),
-            master: self.master.clone(),
-            time: self.time,
+            store: file.store,
+            client_key: asked.peer.client_key,
+            key: asked.key.hash(),
+            master: file.master.clone(),
+            time: file.time,
         };
-        let decode = |text: &str| STANDARD.decode(text).map_err(|_| OfflineError::Encoding);
-        let client_proof = decode(&self.client_proof)?;
-        verify_by_certificate(leaf, proof.to_string().as_bytes(), &client_proof)?;
-        let by_master = decode(&self.proof)?;
-        if !proof.is_signed_by(&key, &by_master) {
-            return Err(OfflineError::Proof("master.pem"));
+        let decode = |text: &str| STANDARD.decode(text).map_err(|_| ClaimError::Encoding);
+        let by_client = decode(&file.client_proof)?;
+        let by_master = decode(&file.proof)?;
+        if !is_signed_by_certificate(&self.leaf, proof.to_string().as_bytes(), &by_client) {
+            return Err(ClaimError::Client);
         }
-        let algorithm = self.algorithm.as_deref().map(str::parse).transpose();
-        Ok(Checked {
-            peer,
-            key,
-            algorithm: algorithm.map_err(OfflineError::Algorithm)?,
-        })
+        if !proof.is_signed_by(&asked.key, &by_master) {
+            return Err(ClaimError::Master);
+        }
+        Ok(asked.clone())
     }
 }
 
@@ -169,32 +215,19 @@ impl Checked {
 }
 
 /// Client keys are ECDSA P-256: `mastersign pki` makes no others.
-fn verify_by_certificate(
-    leaf: &CertificateDer<'_>,
-    message: &[u8],
-    signature: &[u8],
-) -> Result<(), OfflineError> {
-    let certificate = EndEntityCert::try_from(leaf).map_err(|_| OfflineError::Certificate)?;
-    certificate
-        .verify_signature(webpki::aws_lc_rs::ECDSA_P256_SHA256, message, signature)
-        .map_err(|_| OfflineError::Proof("the client certificate"))
+fn is_signed_by_certificate(leaf: &CertificateDer<'_>, message: &[u8], signature: &[u8]) -> bool {
+    EndEntityCert::try_from(leaf).is_ok_and(|certificate| {
+        let algorithm = webpki::aws_lc_rs::ECDSA_P256_SHA256;
+        certificate
+            .verify_signature(algorithm, message, signature)
+            .is_ok()
+    })
 }
 
 /// Why a file is no request.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum OfflineError {
-    /// Too old, or from the future.
-    #[error(
-        "the request was made at {time} and it is {ours}: make it anew on the master, or allow an \
-         older one with --max-age"
-    )]
-    Age {
-        /// The time in it.
-        time: Timestamp,
-        /// The time here.
-        ours: Timestamp,
-    },
     /// An algorithm that Salt does not have.
     #[error("the request asks for an algorithm that Salt does not have")]
     Algorithm(#[source] minion::verify::UnknownAlgorithm),
@@ -204,9 +237,6 @@ pub enum OfflineError {
     /// The authorities do not vouch for it.
     #[error("the client certificate in the request is refused")]
     Client(#[source] rustls::Error),
-    /// Not base64.
-    #[error("a proof in the request is not base64")]
-    Encoding,
     /// Another form, of another version perhaps.
     #[error("the file says {0:?} of itself, and {FORM:?} is what this program reads")]
     Form(String),
@@ -232,12 +262,44 @@ pub enum OfflineError {
     /// No usable client certificate.
     #[error(transparent)]
     Peer(#[from] PeerError),
-    /// A proof that is not by the key that it should be by.
-    #[error(
-        "the proof by the key of {0} does not verify: the file was altered, or made by somebody \
-         else"
-    )]
-    Proof(&'static str),
 }
 
+/// Why a request proves nothing.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ClaimError {
+    /// Too old, or from the future.
+    #[error(
+        "the request was made at {time} and it is {ours}: make it anew on the master, or allow an \
+         older one with --max-age"
+    )]
+    Age {
+        /// The time in it.
+        time: Timestamp,
+        /// The time here.
+        ours: Timestamp,
+    },
+    /// The client certificate's key did not sign it.
+    #[error("the proof by the key of the client certificate does not verify: {ALTERED}")]
+    Client,
+    /// Not base64.
+    #[error("a proof in the request is not base64")]
+    Encoding,
+    /// The master's own key did not sign it.
+    #[error("the proof by the key of master.pem does not verify: {ALTERED}")]
+    Master,
+}
+
+impl ClaimError {
+    /// One word for it, as [`ProofError::reason`](crate::authorize::ProofError::reason) has them.
+    #[must_use]
+    pub const fn reason(&self) -> &'static str {
+        match self {
+            Self::Age { .. } => "skewed",
+            Self::Client => "client-signature",
+            Self::Encoding | Self::Master => "signature",
+        }
+    }
+}
+
+const ALTERED: &str = "the file was altered, or made by somebody else";
 const FORM: &str = "mastersign-request-v1";

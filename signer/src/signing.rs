@@ -29,7 +29,7 @@ use crate::hsm::{self, Verified};
 use crate::key_policy;
 use crate::offline::Checked;
 use crate::store::backend::BoxFuture;
-use crate::store::{Actor, Presented, State, Status, Store, StoredSignature};
+use crate::store::{Presented, State, Store, StoredSignature};
 use crate::telemetry::Chain;
 use crate::tls::peer::Peer;
 
@@ -245,7 +245,7 @@ impl Service {
     /// Takes note of everybody who gets a signature for the first time. The master that it was made
     /// for is named by the record of the signature itself.
     async fn note_reader(&self, peer: &Peer, stored: &Arc<StoredSignature>) -> Result<(), Error> {
-        let noted = self.parts.store.serve(&actor(peer), stored).await;
+        let noted = self.parts.store.serve(&peer.actor(), stored).await;
         noted.map_err(Error::Note)
     }
 
@@ -305,7 +305,7 @@ impl Service {
             return Ok(());
         };
         if let Some(unrecorded) = self.refusals.admit(master, now) {
-            let (store, actor) = (&self.parts.store, actor(peer));
+            let (store, actor) = (&self.parts.store, peer.actor());
             let noted = store.refuse_proof(actor, master, key.hash(), error.reason(), unrecorded);
             if let Err(error) = noted.await {
                 // It is refused all the same.
@@ -343,7 +343,7 @@ impl Service {
             Err(Denied::Unknown) => {}
             Err(denied) => return Err(denied.into()),
         }
-        let presented = self.parts.store.present(master, key, &actor(peer)).await;
+        let presented = self.parts.store.present(master, key, &peer.actor()).await;
         let denied = match presented.map_err(Error::Present)? {
             Presented::Accepted => return Ok(self.permit(peer, key).map(Some)?),
             Presented::Pending { .. } => return Ok(None),
@@ -417,14 +417,15 @@ impl Service {
 
 impl Parts {
     /// Looks for weaknesses of a key, once while this process lives.
+    ///
+    /// Every key on record counts, whatever was decided about it: who has one of two keys with a
+    /// common prime can compute the other one, and a revocation takes nothing from whoever has it.
     async fn examine(&self, key: &Arc<PublicKey>) -> Result<(), Unexamined> {
         let known = || {
             let state = self.store.state();
             let masters = state.masters.values();
             let records = masters.flat_map(|master| master.keys.values());
-            let standing = records
-                .filter(|record| matches!(record.status, Status::Accepted | Status::Pending));
-            let mut keys: Vec<_> = standing.filter_map(|record| record.key.clone()).collect();
+            let mut keys: Vec<_> = records.filter_map(|record| record.key.clone()).collect();
             keys.extend(
                 state
                     .signing_keys
@@ -447,13 +448,6 @@ impl Parts {
 /// Whether the signature was made for the caller.
 fn is_owner(peer: &Peer, stored: &StoredSignature) -> bool {
     matches!(&peer.identity, Identity::Master(id) if *id == stored.master)
-}
-
-fn actor(peer: &Peer) -> Actor {
-    Actor {
-        identity: peer.identity.to_string(),
-        certificate: Some(peer.certificate),
-    }
 }
 
 fn signed(new: bool, ready: Arc<Ready>) -> Answer {

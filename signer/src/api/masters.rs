@@ -18,7 +18,7 @@ use crate::authorize::{MasterId, SignedStatement};
 use crate::signing::Service;
 use crate::store::{KeyRecord, Master};
 
-/// `GET`: all masters in the order of their ids, or a page of them.
+/// `GET`: a page of the masters in the order of their ids.
 pub(super) async fn index(
     State(service): State<Arc<Service>>,
     _: Admin,
@@ -27,22 +27,19 @@ pub(super) async fn index(
     if wanted.limit == Some(0) {
         return Err(Problem::new(Kind::Unprocessable, "limit: at least 1"));
     }
-    let limit = wanted.limit.unwrap_or(usize::MAX);
+    let limit = wanted.limit.unwrap_or(LONGEST).min(LONGEST);
     let start = match &wanted.after {
         Some(after) => Bound::Excluded(after),
         None => Bound::Unbounded,
     };
-    let masters: Vec<Arc<Master>> = {
+    let (masters, is_cut) = {
         let state = service.store().state();
         let behind = state.masters.range((start, Bound::Unbounded));
-        behind
-            .take(limit)
-            .map(|(_, master)| Arc::clone(master))
-            .collect()
+        page(behind.map(|(_, master)| master), limit)
     };
     let objects: Vec<Value> = masters.iter().map(|master| object(master)).collect();
     let mut response = Json(json!({ "masters": objects })).into_response();
-    if let Some(last) = masters.last().filter(|_| masters.len() == limit) {
+    if let Some(last) = masters.last().filter(|_| is_cut) {
         let next = format!(
             "</v1/masters?after={}&limit={limit}>; rel=\"next\"",
             last.id
@@ -52,6 +49,22 @@ pub(super) async fn index(
         }
     }
     Ok(response)
+}
+
+/// At most `limit` of the masters and one at least, and whether there are more of them.
+fn page<'a>(
+    behind: impl Iterator<Item = &'a Arc<Master>>,
+    limit: usize,
+) -> (Vec<Arc<Master>>, bool) {
+    let (mut masters, mut keys) = (Vec::new(), 0_usize);
+    for master in behind {
+        keys = keys.saturating_add(master.keys.len());
+        if masters.len() == limit || (keys > KEYS && !masters.is_empty()) {
+            return (masters, true);
+        }
+        masters.push(Arc::clone(master));
+    }
+    (masters, false)
 }
 
 /// Which part of the list.
@@ -108,4 +121,48 @@ fn key_object(hash: &KeyHash, record: &KeyRecord) -> Value {
         "fingerprints": key.map(|key| fingerprints(key)),
         "public_key": key.map(|key| key.canonical()),
     })
+}
+
+/// Of the masters of one page.
+const LONGEST: usize = 1000;
+/// Of the keys of one page, each some two KiB of text; the answer is built in memory, and clients
+/// read four MiB. One master's keys are never parted.
+const KEYS: usize = 1000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::Timestamp;
+    use crate::store::Status;
+
+    fn master(number: usize, keys: usize) -> Arc<Master> {
+        let mut master = Master::new(format!("m{number}").parse().unwrap());
+        for key in 0..keys {
+            let mut hash = [0; 32];
+            hash[..8].copy_from_slice(&key.to_be_bytes());
+            let record = KeyRecord {
+                key: None,
+                status: Status::Revoked,
+                since: Timestamp::from_unix(0).unwrap(),
+                decision: None,
+            };
+            master.keys.insert(KeyHash::new(hash), record);
+        }
+        Arc::new(master)
+    }
+
+    #[test]
+    fn a_page_ends_where_it_is_full_of_masters_or_of_keys() {
+        let ones: Vec<_> = (0..3).map(|number| master(number, 1)).collect();
+        for (limit, shown, is_cut) in [(1, 1, true), (2, 2, true), (3, 3, false), (4, 3, false)] {
+            let (masters, cut) = page(ones.iter(), limit);
+            assert_eq!((masters.len(), cut), (shown, is_cut), "{limit}");
+        }
+        let many = [KEYS - 1, 1, 1].map(|keys| master(0, keys));
+        let (masters, is_cut) = page(many.iter(), LONGEST);
+        assert_eq!((masters.len(), is_cut), (2, true));
+        let more = [KEYS + 1, 1].map(|keys| master(0, keys));
+        let (masters, is_cut) = page(more.iter(), LONGEST);
+        assert_eq!((masters.len(), is_cut), (1, true));
+    }
 }

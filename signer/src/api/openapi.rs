@@ -226,7 +226,8 @@ pub(super) const OPERATIONS: [Operation; 9] = [
             Parameter {
                 name: "limit",
                 place: "query",
-                about: "default: all; a full page has a Link to the next",
+                about: "default and at most 1000; a page ends earlier where it has a thousand keys; a page that \
+                        is not the last one has a Link to the next",
                 schema: schema::count,
             },
         ],

@@ -90,6 +90,59 @@ fn a_refusal_that_may_pass_says_so() {
     assert!(!failure(|_| reply(404, "")).is_retryable());
 }
 
+/// The list in pages of two, and how many were asked for. `is_linked` says where the service names a
+/// next page, by how many masters are left.
+fn listed(
+    ids: &'static [&str],
+    is_linked: fn(usize) -> bool,
+) -> (Result<Vec<Master>, Error>, usize) {
+    let pki = TestPki::new();
+    let server = Server::start(pki.server("localhost"), move |request| {
+        let (target, _) = request.split_once(" HTTP/1.1").unwrap();
+        let after = target.split_once("?after=").map(|(_, after)| after);
+        let behind = after.map_or(ids, |after| {
+            let (_, behind) = ids.split_at(ids.iter().position(|id| *id == after).unwrap());
+            behind.split_first().unwrap().1
+        });
+        let (page, rest) = behind.split_at(behind.len().min(2));
+        let masters: Vec<_> = page
+            .iter()
+            .map(|id| serde_json::json!({"id": id, "generation": 1, "keys": []}))
+            .collect();
+        let whole = reply(200, &serde_json::json!({ "masters": masters }).to_string());
+        if is_linked(rest.len()) {
+            // Where it leads is not followed.
+            let link = "\r\nlink: <https://example.org/v1/masters>; rel=\"next\"\r\n\r\n";
+            return whole.replacen("\r\n\r\n", link, 1);
+        }
+        whole
+    });
+    let client = Client::new(&server.url(), &pki.credentials(ADMIN)).unwrap();
+    let masters = wait(client.masters());
+    (masters, server.requests().len())
+}
+
+#[test]
+fn the_pages_of_masters_are_one_list() {
+    let (masters, requests) = listed(&["m1", "m2", "m3", "m4", "m5"], |rest| rest > 0);
+    let ids: Vec<_> = masters.unwrap().into_iter().map(|one| one.id).collect();
+    let expected = ["m1", "m2", "m3", "m4", "m5"].map(|id| id.parse::<MasterId>().unwrap());
+    assert_eq!((ids.as_slice(), requests), (expected.as_slice(), 3));
+    let (masters, requests) = listed(&[], |_| false);
+    assert_eq!((masters.unwrap().len(), requests), (0, 1));
+}
+
+#[test]
+fn pages_that_do_not_go_on_are_no_list() {
+    // The same page again, an empty one, and one that is out of order in itself.
+    for ids in [&["m1", "m2", "m1", "m2"][..], &["m1", "m2"], &["m2", "m1"]] {
+        let (masters, requests) = listed(ids, |_| true);
+        let error = masters.unwrap_err();
+        assert!(matches!(error, Error::Answer(_)), "{ids:?}: {error}");
+        assert!(requests <= 2, "{ids:?}: {requests}");
+    }
+}
+
 #[test]
 fn a_redirection_is_not_followed() {
     let error = failure(|_| {

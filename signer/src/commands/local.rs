@@ -7,6 +7,8 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
+use std::fmt;
+use std::fs;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -16,6 +18,7 @@ use uuid::Uuid;
 use crate::audit::{Actor, Inbox, Note};
 use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
+use crate::telemetry::Chain;
 use crate::terminal;
 
 /// A command that will have been run.
@@ -54,8 +57,17 @@ impl Pending {
 
     /// Leaves the note. The command is over, so whatever fails here is said and changes nothing.
     pub(crate) fn ended(self, result: &anyhow::Result<ExitCode>) {
-        let Ok(config) = Config::load(&self.config) else {
-            return;
+        let config = match Config::load(&self.config) {
+            Ok(config) => config,
+            Err(error) => {
+                if fs::exists(&self.config).unwrap_or(true) {
+                    unrecorded(format_args!(
+                        "the configuration, which says where that is, cannot be used: {}",
+                        Chain(&error)
+                    ));
+                }
+                return;
+            }
         };
         let succeeded = matches!(result, Ok(code) if *code == ExitCode::SUCCESS);
         let outcome = if succeeded { "done" } else { "failed" };
@@ -70,13 +82,17 @@ impl Pending {
             ]),
         };
         if let Err(error) = Inbox::new(&config.state_dir).leave(&note) {
-            // Nobody is left to tell if standard error is closed.
-            let _ = terminal::refuse(format_args!(
-                "this is not in the audit log: cannot leave a note in {}: {error}",
+            unrecorded(format_args!(
+                "cannot leave a note in {}: {error}",
                 config.state_dir.display()
             ));
         }
     }
+}
+
+fn unrecorded(why: fmt::Arguments<'_>) {
+    // Nobody is left to tell if standard error is closed.
+    let _ = terminal::refuse(format_args!("this is not in the audit log: {why}"));
 }
 
 /// The arguments without the values that a module's vendor may have put a secret into; PINs and

@@ -14,11 +14,12 @@ use anyhow::{Context, bail, ensure};
 use minion::verify::{Fingerprint, KeyHash};
 use serde_json::{Value, json};
 
+use crate::audit::sink::Follower;
 use crate::authorize::{MasterId, SignedStatement, Statement, Verb};
 use crate::clock::{Clock, SystemClock};
 use crate::config::{Config, ConfigArgument};
 use crate::hsm::{Pool, State};
-use crate::offline::{Checked, RequestFile};
+use crate::offline::{Checked, Claim, ClaimError, RequestFile};
 use crate::server;
 use crate::signing::{Answer, Examiner, Parts, Ready, Service};
 use crate::store::{Sqlite, Store};
@@ -103,13 +104,17 @@ async fn sign(
         config.store.id,
     )
     .await?;
-    let asked = request.check(
-        store.uuid(),
-        checked.tls.verifier(),
-        SystemClock.now(),
-        arguments.max_age,
-    )?;
+    let claim = request.claim(store.uuid(), checked.tls.verifier(), SystemClock.now())?;
     let heads = server::tell_heads(config, &store);
+    let asked = match claim.prove(SystemClock.now(), arguments.max_age) {
+        Ok(asked) => asked,
+        Err(refused) => {
+            let noted = refuse(&store, &request.master, &claim, &refused).await;
+            close(&store, heads).await?;
+            noted.context("the refused proof is not in the audit log")?;
+            return Err(refused.into());
+        }
+    };
     let executable = std::env::current_exe().context("cannot tell which program this is")?;
     let (pool, _) = server::start_pool(config, &executable, false, &store)?;
     let service = Service::new(Parts {
@@ -123,10 +128,7 @@ async fn sign(
     let ended = work(arguments, request, &asked, &service, &pool).await;
     service.close().await;
     pool.shutdown().await;
-    store.close().await;
-    if let Some(problem) = heads.finish().await {
-        terminal::note(problem)?;
-    }
+    close(&store, heads).await?;
     match ended? {
         Some(ready) => {
             write(out, &ready)?;
@@ -138,6 +140,27 @@ async fn sign(
             Ok(ExitCode::from(PENDING))
         }
     }
+}
+
+/// Puts a refused proof on record, as the service does. Each one: a person runs this for each file.
+async fn refuse(
+    store: &Store,
+    master: &MasterId,
+    claim: &Claim<'_>,
+    refused: &ClaimError,
+) -> Result<(), crate::store::Error> {
+    let actor = claim.actor(refused, nix::unistd::getuid().as_raw());
+    let hash = claim.key().hash();
+    let refusal = store.refuse_proof(actor, master, hash, refused.reason(), 0);
+    refusal.await
+}
+
+async fn close(store: &Store, heads: Follower) -> anyhow::Result<()> {
+    store.close().await;
+    if let Some(problem) = heads.finish().await {
+        terminal::note(problem)?;
+    }
+    Ok(())
 }
 
 async fn work(

@@ -171,7 +171,6 @@ impl Reader {
 fn harden() {
     close_inherited();
     let _ = memory::harden();
-    memory::quiet_panics();
     // systemd and a terminal signal the whole group, and the service wants to answer what it has
     // taken first.
     let mut ignored = SigSet::empty();

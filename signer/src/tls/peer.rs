@@ -8,6 +8,7 @@ use aws_lc_rs::digest::{SHA256, digest};
 use x509_parser::certificate::X509Certificate;
 use x509_parser::prelude::FromDer;
 
+use crate::audit::Actor;
 use crate::authorize::{CertificateError, Identity};
 
 /// The other end of a connection, as its certificate describes it; in the extensions of every
@@ -49,6 +50,15 @@ impl Peer {
             certificate: sha256(der),
             serial: hex::encode(certificate.raw_serial()),
         })
+    }
+
+    /// As it stands in the audit log.
+    #[must_use]
+    pub fn actor(&self) -> Actor {
+        Actor {
+            identity: self.identity.to_string(),
+            certificate: Some(self.certificate),
+        }
     }
 }
 

@@ -97,6 +97,71 @@ fn a_command_that_is_run_beside_the_service_is_recorded_once() {
     assert!(again.stop().unwrap().success());
 }
 
+#[test]
+fn a_certificate_that_is_made_or_taken_back_is_recorded_and_a_look_at_them_is_not() {
+    let site = Site::create().unwrap();
+    site.without_hsm().unwrap();
+    let service = site.serve().unwrap();
+    let pki = |words: &[&str]| {
+        let mut command = mastersign().unwrap();
+        command.args(["pki", "--config"]).arg(site.config());
+        command.args(words);
+        command.arg("--dir").arg(site.directory().join("pki"));
+        command
+    };
+    let out = site.directory().join("out");
+    run(pki(&["issue", "master", "m9", "--days=1"])
+        .arg("--out")
+        .arg(&out))
+    .unwrap();
+    let issued = recorded(&site, 1);
+    assert!(issued[0].contains("pki issue"), "{issued:?}");
+    assert!(issued[0].contains("local:uid="), "{issued:?}");
+    run(&pki(&["list"])).unwrap();
+    run(&pki(&["revoke", "mastersign:master:m9"])).unwrap();
+    let both = recorded(&site, 2);
+    assert_eq!(both.len(), 2, "{both:?}");
+    assert!(both[1].contains("pki revoke"), "{both:?}");
+
+    // One that fails is recorded as that.
+    let (status, _, _) = attempt(
+        pki(&["issue", "master", "m9", "--days=1"])
+            .arg("--out")
+            .arg(&out),
+    )
+    .unwrap();
+    assert!(!status.success());
+    recorded(&site, 3);
+    let mut tail = mastersign().unwrap();
+    tail.args(["audit", "tail", "-n", "1", "--json", "--database"])
+        .arg(site.database());
+    let last = run(&tail).unwrap();
+    assert!(last.contains("\"failed\""), "{last}");
+    assert!(service.stop().unwrap().success());
+
+    // A configuration that is there and of no use: the work is done, and the gap is said.
+    std::fs::write(site.config(), "state_dir = 7").unwrap();
+    let (status, _, said) = attempt(
+        pki(&["issue", "master", "m10", "--days=1"])
+            .arg("--out")
+            .arg(&out),
+    )
+    .unwrap();
+    assert!(status.success(), "{said}");
+    assert!(said.contains("not in the audit log"), "{said}");
+    assert!(out.join("master-m10.pem").exists());
+    // No configuration, no audit log.
+    std::fs::remove_file(site.config()).unwrap();
+    let (status, _, said) = attempt(
+        pki(&["issue", "master", "m11", "--days=1"])
+            .arg("--out")
+            .arg(&out),
+    )
+    .unwrap();
+    assert!(status.success(), "{said}");
+    assert!(!said.contains("audit log"), "{said}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn each_head_is_told_to_the_machines_log_and_a_log_that_is_away_is_said() {
     let site = Site::create().unwrap();

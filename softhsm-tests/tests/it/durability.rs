@@ -1,6 +1,7 @@
 //! What was acknowledged is there after any end of the service.
 
-mod as_root;
+pub(crate) mod as_root;
+mod signing;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -86,6 +87,11 @@ async fn two_hundred_kills_lose_nothing_that_was_acknowledged_and_leave_the_chai
         "{metrics}"
     );
     assert!(service.stop().unwrap().success());
+    is_whole(&site);
+}
+
+/// The audit chain, and with it every row that it names.
+fn is_whole(site: &Site) {
     let mut verify = mastersign().unwrap();
     verify
         .args(["audit", "verify", "--database"])

@@ -27,6 +27,7 @@ mod moving;
 mod offline;
 mod outage;
 mod overload;
+mod pages;
 mod salt;
 mod second_thoughts;
 mod secrets;

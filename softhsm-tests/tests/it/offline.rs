@@ -82,6 +82,17 @@ impl Scene {
         let own = self.site.token().public_key();
         self.site.token().counts().signatures_but_over(own).unwrap()
     }
+
+    /// How many audit records have all of these words in them.
+    fn recorded(&self, words: &[&str]) -> usize {
+        let mut tail = mastersign().unwrap();
+        tail.args(["audit", "tail", "-n", "1000", "--json"])
+            .arg("--database")
+            .arg(self.site.database());
+        let records = run(&tail).unwrap();
+        let has_all = |line: &&str| words.iter().all(|word| line.contains(word));
+        records.lines().filter(has_all).count()
+    }
 }
 
 #[test]
@@ -185,6 +196,23 @@ fn a_request_that_is_not_what_it_says_is_refused_before_the_token_is_asked() {
         "{why}"
     );
     assert_eq!(scene.signed(), 0);
+    shows_each_refused_proof(&scene);
+}
+
+/// Two times that are none, another key, and one wrong signature by each of the two keys. Only a
+/// proof by the client key names the master as the one who asked.
+fn shows_each_refused_proof(scene: &Scene) {
+    let (master, local) = ("\"mastersign:master:east\"", "\"local:uid=");
+    for (words, count) in [
+        (["\"skewed\"", local], 2),
+        (["\"client-signature\"", local], 2),
+        (["\"signature\"", master], 1),
+        (["\"proof-refused\"", "\"east\""], 5),
+    ] {
+        assert_eq!(scene.recorded(&words), count, "{words:?}");
+    }
+    let key = format!("\"{}\"", scene.key().hash());
+    assert_eq!(scene.recorded(&["\"proof-refused\"", &key]), 4);
 }
 
 #[test]

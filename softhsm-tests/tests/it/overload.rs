@@ -57,10 +57,13 @@ async fn ten_times_capacity_keeps_the_token_busy_and_the_rest_is_turned_away_bef
     let calm = calm(asking).await;
     let before = signatures(&site);
     let begin = Instant::now();
+    let outcome = storm(loaded).await;
+    outcome.was_ten_times(calm, begin.elapsed());
     let Outcome {
         signed,
         turned_away,
-    } = storm(loaded).await;
+        ..
+    } = outcome;
     let rate = rate(signed.len(), begin.elapsed());
     // Each signature that the token made was an answer, and nothing that was turned away reached
     // it.
@@ -103,6 +106,27 @@ async fn calm(asking: Vec<Arc<Asking>>) -> f64 {
 struct Outcome {
     signed: HashSet<(KeyHash, Algorithm)>,
     turned_away: usize,
+    /// How many requests were sent until all that is left waited for an answer, and how long that
+    /// took.
+    offered: usize,
+    pressed: Duration,
+}
+
+impl Outcome {
+    /// The load was what the test is about, and for most of the time: at the end the queue holds all
+    /// that is left.
+    fn was_ten_times(&self, calm: f64, whole: Duration) {
+        let load = rate(self.offered, self.pressed);
+        assert!(
+            load >= calm * 9.0,
+            "{load:.1} requests a second, {calm:.1} signatures without load"
+        );
+        assert!(
+            self.pressed * 2 > whole,
+            "under load for {:?} of {whole:?} only",
+            self.pressed
+        );
+    }
 }
 
 /// Asks for what is not signed yet, ten times as often as the token signs, until all is signed.
@@ -114,6 +138,7 @@ async fn storm(asking: Vec<Arc<Asking>>) -> Outcome {
         .flat_map(|one| Algorithm::ALL.map(|algorithm| (Arc::clone(&one), algorithm)))
         .collect();
     let mut requests = JoinSet::new();
+    let (begin, mut is_pressed) = (Instant::now(), true);
     let mut tick = tokio::time::interval(Duration::from_millis(2));
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Burst);
     loop {
@@ -123,7 +148,14 @@ async fn storm(asking: Vec<Arc<Asking>>) -> Outcome {
                 let free = wanted.iter().position(|(one, algorithm)| {
                     !under_way.contains(&(one.master.public_key().hash(), *algorithm))
                 });
-                let Some(free) = free else { continue };
+                let Some(free) = free else {
+                    is_pressed = false;
+                    continue;
+                };
+                if is_pressed {
+                    outcome.offered = outcome.offered.saturating_add(1);
+                    outcome.pressed = begin.elapsed();
+                }
                 let (one, algorithm) = wanted.remove(free);
                 wanted.push((Arc::clone(&one), algorithm));
                 let name = (one.master.public_key().hash(), algorithm);

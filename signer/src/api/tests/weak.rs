@@ -5,6 +5,7 @@ use num_bigint::BigUint;
 
 use super::*;
 use crate::key_policy::testing::{RFC_9500, next_prime, of_modulus, pair, primes, roca_prime};
+use crate::store::Status;
 
 #[tokio::test]
 async fn a_weak_key_of_each_kind_is_refused_by_name_and_not_even_listed() {
@@ -34,6 +35,42 @@ async fn a_weak_key_of_each_kind_is_refused_by_name_and_not_even_listed() {
     let detail = reply.refused(422, "key-unfit");
     assert_eq!(reply.json()["reason"], "shared-factor");
     assert!(!detail.contains(&first.public.hash().to_string()));
+    assert_eq!(world.count(), 0);
+}
+
+#[tokio::test]
+async fn a_key_with_a_prime_of_a_key_that_was_turned_down_is_refused() {
+    let world = World::new().await;
+    let [p, q, r, s, t, u, v, w] = primes(1024);
+    // One key in each state in which it is not signed, all of one master.
+    let (revoked, rejected, denied) = (pair(&p, &q), pair(&r, &s), pair(&t, &u));
+    assert_eq!(world.put("m1", &revoked).await.status, StatusCode::ACCEPTED);
+    world.decide(Verb::Accept, "m1", &revoked).await;
+    world.decide(Verb::Revoke, "m1", &revoked).await;
+    assert_eq!(
+        world.put("m1", &rejected).await.status,
+        StatusCode::ACCEPTED
+    );
+    world.decide(Verb::Reject, "m1", &rejected).await;
+    let accepted = world.accepted("m1").await;
+    world.put("m1", &denied).await.refused(403, "key-denied");
+    for (key, status) in [
+        (&revoked, Status::Revoked),
+        (&rejected, Status::Rejected),
+        (&denied, Status::Denied),
+        (&accepted, Status::Accepted),
+    ] {
+        let state = world.service.store().state();
+        assert_eq!(state.key(&key.public.hash()).unwrap().1.status, status);
+    }
+
+    for (prime, other) in [(&q, &v), (&s, &v), (&u, &w)] {
+        for id in ["m1", "m2"] {
+            let reply = world.put(id, &pair(prime, other)).await;
+            reply.refused(422, "key-unfit");
+            assert_eq!(reply.json()["reason"], "shared-factor");
+        }
+    }
     assert_eq!(world.count(), 0);
 }
 

@@ -108,7 +108,7 @@ fn a_database_that_its_user_may_not_write_is_refused_by_name_and_left_alone() {
 }
 
 /// Gives a directory and everything in it to another user.
-fn give(path: &Path) {
+pub(crate) fn give(path: &Path) {
     lchown(path, Some(NOBODY), Some(NOBODY)).unwrap();
     if path.symlink_metadata().unwrap().is_dir() {
         for entry in fs::read_dir(path).unwrap() {
@@ -118,7 +118,7 @@ fn give(path: &Path) {
 }
 
 /// Any user that is not root; it needs no name.
-const NOBODY: u32 = 65534;
+pub(crate) const NOBODY: u32 = 65534;
 
 /// A file system of its own with little room.
 struct SmallDisk {

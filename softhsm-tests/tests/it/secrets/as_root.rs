@@ -2,11 +2,15 @@
 
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
+use std::process::Command;
 
 use nix::unistd::geteuid;
+use softhsm_tests::binaries::mastersign;
+use softhsm_tests::process::attempt;
 use softhsm_tests::service::{Service, Site};
 
 use super::contains;
+use crate::durability::as_root::{NOBODY, give};
 
 #[test]
 fn nothing_of_the_pin_is_left_in_the_services_memory_after_the_login() {
@@ -33,6 +37,33 @@ fn nothing_of_the_pin_is_left_in_the_services_memory_after_the_login() {
     let id = site.store().to_string();
     assert_ne!(found(&service, &id), Vec::<String>::new());
     assert!(service.stop().unwrap().success());
+}
+
+/// A user that may have no second thread makes the runtime panic, whose words nobody chose.
+#[test]
+fn a_service_that_panics_says_where_and_keeps_its_words_back() {
+    let site = Site::create().unwrap();
+    site.exchange("allow_root = true", "allow_root = false")
+        .unwrap();
+    give(site.directory());
+    let serve = mastersign().unwrap();
+    let mut limited = Command::new("setpriv");
+    let user = NOBODY.to_string();
+    limited
+        .args(["--reuid", &user, "--regid", &user, "--clear-groups", "--"])
+        .args(["prlimit", "--nproc=1:1", "--"])
+        .arg(serve.get_program())
+        .args(["serve", "--config"])
+        .arg(site.config());
+    let (status, said, told) = attempt(&limited).unwrap();
+    // The runtime panics without a hook too: what was reached is this, and not an error before it.
+    assert!(!status.success(), "{said}{told}");
+    assert!(told.contains("panicked at"), "{said}{told}");
+    assert!(told.contains("its words are kept back"), "{said}{told}");
+    for text in [&said, &told] {
+        assert!(!text.contains("spawn"), "{text}");
+        assert!(!text.contains(site.token().pin()), "{text}");
+    }
 }
 
 /// The writable parts of its memory that hold the text.
