@@ -189,15 +189,7 @@ impl KeyHash {
 
 impl fmt::Display for KeyHash {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut text = [0; 64];
-        let digits = self.0.iter().flat_map(|byte| [byte >> 4, byte & 15]);
-        for (place, digit) in text.iter_mut().zip(digits) {
-            *place = match digit {
-                0..=9 => digit.wrapping_add(b'0'),
-                _ => digit.wrapping_sub(10).wrapping_add(b'a'),
-            };
-        }
-        f.write_str(std::str::from_utf8(&text).map_err(|_| fmt::Error)?)
+        f.write_str(&hex::encode(self.0))
     }
 }
 
@@ -211,23 +203,13 @@ impl FromStr for KeyHash {
     type Err = KeyHashError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let digits: &[u8; 64] = text.as_bytes().try_into().map_err(|_| KeyHashError)?;
+        // The crate reads capitals as well, and a name has one spelling.
+        let is_lower = !text.bytes().any(|byte| byte.is_ascii_uppercase());
         let mut bytes = [0; 32];
-        for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
-            let &[high, low] = pair else {
-                return Err(KeyHashError);
-            };
-            *byte = (digit(high)? << 4) | digit(low)?;
-        }
-        Ok(Self(bytes))
-    }
-}
-
-const fn digit(character: u8) -> Result<u8, KeyHashError> {
-    match character {
-        b'0'..=b'9' => Ok(character.wrapping_sub(b'0')),
-        b'a'..=b'f' => Ok(character.wrapping_sub(b'a').wrapping_add(10)),
-        _ => Err(KeyHashError),
+        let decoded = hex::decode_to_slice(text, &mut bytes);
+        (is_lower && decoded.is_ok())
+            .then_some(Self(bytes))
+            .ok_or(KeyHashError)
     }
 }
 

@@ -145,7 +145,7 @@ fn handshake(server: &Arc<ServerConfig>, client: &Arc<ClientConfig>) -> Result<(
     Ok(())
 }
 
-/// Connections for each core: with a quarter of them the cores still wait for packets, with more nothing changes.
+/// Connections for each core: with a quarter of them the cores still wait for packets.
 const AT_ONCE: usize = 32;
 const TURNS: usize = 31;
 const TURN: Duration = Duration::from_millis(250);

@@ -110,10 +110,12 @@ fn a_certificate_that_is_made_or_taken_back_is_recorded_and_a_look_at_them_is_no
         command
     };
     let out = site.directory().join("out");
-    run(pki(&["issue", "master", "m9", "--days=1"])
-        .arg("--out")
-        .arg(&out))
-    .unwrap();
+    let issue = |master: &str| {
+        let mut command = pki(&["issue", "master", master, "--days=1"]);
+        attempt(command.arg("--out").arg(&out)).unwrap()
+    };
+    let (status, _, said) = issue("m9");
+    assert!(status.success(), "{said}");
     let issued = recorded(&site, 1);
     assert!(issued[0].contains("pki issue"), "{issued:?}");
     assert!(issued[0].contains("local:uid="), "{issued:?}");
@@ -124,12 +126,7 @@ fn a_certificate_that_is_made_or_taken_back_is_recorded_and_a_look_at_them_is_no
     assert!(both[1].contains("pki revoke"), "{both:?}");
 
     // One that fails is recorded as that.
-    let (status, _, _) = attempt(
-        pki(&["issue", "master", "m9", "--days=1"])
-            .arg("--out")
-            .arg(&out),
-    )
-    .unwrap();
+    let (status, _, _) = issue("m9");
     assert!(!status.success());
     recorded(&site, 3);
     let mut tail = mastersign().unwrap();
@@ -141,23 +138,13 @@ fn a_certificate_that_is_made_or_taken_back_is_recorded_and_a_look_at_them_is_no
 
     // A configuration that is there and of no use: the work is done, and the gap is said.
     std::fs::write(site.config(), "state_dir = 7").unwrap();
-    let (status, _, said) = attempt(
-        pki(&["issue", "master", "m10", "--days=1"])
-            .arg("--out")
-            .arg(&out),
-    )
-    .unwrap();
+    let (status, _, said) = issue("m10");
     assert!(status.success(), "{said}");
     assert!(said.contains("not in the audit log"), "{said}");
     assert!(out.join("master-m10.pem").exists());
     // No configuration, no audit log.
     std::fs::remove_file(site.config()).unwrap();
-    let (status, _, said) = attempt(
-        pki(&["issue", "master", "m11", "--days=1"])
-            .arg("--out")
-            .arg(&out),
-    )
-    .unwrap();
+    let (status, _, said) = issue("m11");
     assert!(status.success(), "{said}");
     assert!(!said.contains("audit log"), "{said}");
 }

@@ -30,12 +30,7 @@ async fn every_answer_has_an_id_of_ours() {
 
 #[tokio::test]
 async fn a_cached_signature_leaves_no_line_and_everything_else_does() {
-    let written = Written::default();
-    let subscriber = tracing_subscriber::fmt()
-        .with_max_level(tracing::Level::INFO)
-        .with_writer(written.clone())
-        .finish();
-    let _guard = tracing::subscriber::set_default(subscriber);
+    let (written, _guard) = log_at(tracing::Level::INFO);
     for (path, lines) in [
         ("/v1/signatures/known", 0),
         ("/ok", 1),
@@ -123,12 +118,7 @@ async fn a_client_that_is_let_in_no_more_costs_neither_a_share_nor_a_body() {
 
 #[tokio::test]
 async fn a_line_that_somebody_wants_is_not_left_out() {
-    let written = Written::default();
-    let subscriber = tracing_subscriber::fmt()
-        .with_max_level(tracing::Level::DEBUG)
-        .with_writer(written.clone())
-        .finish();
-    let _guard = tracing::subscriber::set_default(subscriber);
+    let (written, _guard) = log_at(tracing::Level::DEBUG);
     let request = Request::get("/v1/signatures/known")
         .body(Body::empty())
         .unwrap();
@@ -136,6 +126,17 @@ async fn a_line_that_somebody_wants_is_not_left_out() {
     assert!(matches!(at_once, Err(Asking::Nothing)));
     answer(request).await;
     assert_eq!(written.lines().len(), 1);
+}
+
+/// What this thread logs from here on, as long as the guard is there.
+fn log_at(level: tracing::Level) -> (Written, tracing::subscriber::DefaultGuard) {
+    let written = Written::default();
+    let subscriber = tracing_subscriber::fmt()
+        .with_max_level(level)
+        .with_writer(written.clone())
+        .finish();
+    let guard = tracing::subscriber::set_default(subscriber);
+    (written, guard)
 }
 
 /// With a share of two requests.
