@@ -72,7 +72,7 @@ impl Agent {
         let shared = Shared {
             status: watch::Sender::new(status),
             running: Arc::new(Running::default()),
-            seen: Mutex::default(),
+            seen: Mutex::new(Seen::new(setup.jobs_remembered)),
             grace: GRACE,
             setup: Arc::new(setup),
         };

@@ -43,6 +43,8 @@ pub struct Setup {
     pub returns: Returns,
     /// The hash of publications' signatures: the masters' `publish_signing_algorithm`.
     pub publications: Algorithm,
+    /// How many jobs are known again when they are published twice (`minion_jid_queue_hwm`).
+    pub jobs_remembered: u32,
     /// Whether the start is told under its old name too (`enable_legacy_startup_events`).
     pub legacy_start_event: bool,
     /// Whether each master is told the grains, so that `salt -G` finds this minion. It is done by
@@ -79,6 +81,7 @@ impl Setup {
             rhythm: RHYTHM,
             returns: Returns::default(),
             publications: Algorithm::Sha1,
+            jobs_remembered: 100,
             legacy_start_event: true,
             tell_grains: false,
             ping_interval: None,
