@@ -111,7 +111,8 @@ impl Stage {
         self.signatory.trusted()
     }
 
-    /// A master with a signature file of this algorithm, which accepts nobody by itself.
+    /// A master with a signature file of this algorithm, which accepts nobody by itself, and whose
+    /// heart beats every second, if it is not a 3007.
     ///
     /// # Errors
     ///
@@ -133,7 +134,7 @@ impl Stage {
     fn start_quiet(&self, algorithm: Algorithm, number: u8) -> Result<Master> {
         let _turn = Turn::take()?;
         let id = format!("quiet-{algorithm}-{}-{}", self.version, self.number);
-        let more = format!("publish_signing_algorithm: {algorithm}\n");
+        let more = format!("publish_signing_algorithm: {algorithm}\n{HEARTBEATS}");
         let installation = self.install(&id, number, Signing::Precomputed, false, &more)?;
         self.signatory.sign(&installation, &id, algorithm)?;
         installation.start()
@@ -314,6 +315,10 @@ fn start_signatory() -> Result<Signatory> {
 fn public_text(key: &Rsa<Private>) -> Result<String> {
     String::from_utf8(key.public_key_to_pem()?).context("a PEM text is ASCII")
 }
+
+/// Salt 3006.30 and 3008.5, `salt/transport/zeromq.py`, `_set_zmq_heartbeat`, in milliseconds: who
+/// leaves five without an answer is cut off. 3007.17 knows neither.
+const HEARTBEATS: &str = "zmq_heartbeat_ivl: 1000\nzmq_heartbeat_timeout: 5000\n";
 
 /// Looks for a key to rotate every second, and turns minions away beyond the first.
 const RESTLESS: &str = "loop_interval: 1\nmax_minions: 1\n";

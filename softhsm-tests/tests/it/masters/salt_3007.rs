@@ -1,8 +1,8 @@
 //! What the code of 3007.17 does in another way; the rest in `make soak`.
 
-use super::{cases, trio_cases};
+use super::{cases, plain_cases};
 
-trio_cases! {
+plain_cases! {
     as_root, V3007;
     masters_that_deny_the_minions_packets_are_left,
     ; soak:
@@ -20,7 +20,7 @@ cases! {
     a_full_master_lets_the_minion_in_when_another_leaves,
 }
 
-trio_cases! {
+plain_cases! {
     failover, V3007;
     killed_masters_are_left_one_after_the_other,
     stopped_masters_are_left_one_after_the_other,

@@ -1,8 +1,8 @@
 //! Every case, with both algorithms.
 
-use super::{cases, trio_cases};
+use super::{cases, plain_cases};
 
-trio_cases! {
+plain_cases! {
     as_root, V3008;
     masters_that_deny_the_minions_packets_are_left,
     masters_behind_a_cut_cable_are_left,
@@ -20,7 +20,7 @@ cases! {
     ; soak:
 }
 
-trio_cases! {
+plain_cases! {
     failover, V3008;
     killed_masters_are_left_one_after_the_other,
     stopped_masters_are_left_one_after_the_other,
@@ -29,6 +29,13 @@ trio_cases! {
     a_flapping_master_is_left_alone,
     the_first_master_is_gone_back_to,
     ; soak:
+}
+
+plain_cases! {
+    heartbeat, V3008;
+    no_publication_is_lost_over_ten_heartbeats,
+    ; soak:
+    no_publication_is_lost_over_ten_heartbeats_by_salts_default,
 }
 
 cases! {
