@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Arc, OnceLock};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use openssl::pkey::{PKey, Private};
 use openssl::rsa::Rsa;
 use serde_json::Value;
@@ -141,6 +141,24 @@ impl Installation {
         text.push_str("master_sign_pubkey: True\n");
         fs::write(path, text)?;
         self.put_signing_key(key)
+    }
+
+    /// Has it listen on `::1` in the place of its address.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the configuration can't be read or written.
+    pub fn move_to_ipv6(&self) -> Result<()> {
+        let path = self.config_dir().join("master");
+        let text = fs::read_to_string(&path)?;
+        let before = format!("interface: {}\n", self.address);
+        ensure!(
+            text.contains(&before),
+            "{} is without {before}",
+            path.display()
+        );
+        let after = "interface: '::1'\nipv6: True\n";
+        Ok(fs::write(path, text.replace(&before, after))?)
     }
 
     /// Writes `master_sign.pem` and `.pub`; the settings stay as they are.

@@ -32,6 +32,7 @@ pub struct Stage {
     namespace: Option<Arc<Namespace>>,
     sha1: OnceLock<Result<Master, String>>,
     sha224: OnceLock<Result<Master, String>>,
+    six: OnceLock<Result<Master, String>>,
     restless: Mutex<Option<Restless>>,
     trio: Mutex<Option<Trio>>,
 }
@@ -83,6 +84,7 @@ impl Stage {
             },
             sha1: OnceLock::new(),
             sha224: OnceLock::new(),
+            six: OnceLock::new(),
             restless: Mutex::new(None),
             trio: Mutex::new(None),
         });
@@ -122,13 +124,23 @@ impl Stage {
             Algorithm::Sha1 => (&self.sha1, 6),
             Algorithm::Sha224 => (&self.sha224, 7),
         };
-        place
-            .get_or_init(|| {
-                let started = self.start_quiet(algorithm, number);
-                started.map_err(|error| format!("{error:#}"))
-            })
-            .as_ref()
-            .map_err(|reason| anyhow!("{reason}"))
+        started(place, || self.start_quiet(algorithm, number))
+    }
+
+    /// A master on `::1`, which accepts everybody.
+    ///
+    /// # Errors
+    ///
+    /// Fails if it has not come up.
+    pub fn six(&self) -> Result<&Master> {
+        started(&self.six, || {
+            let _turn = Turn::take()?;
+            let id = format!("six-{}-{}", self.version, self.number);
+            let installation = self.install(&id, 9, Signing::Precomputed, true, "")?;
+            installation.move_to_ipv6()?;
+            self.signatory.sign(&installation, &id, Algorithm::Sha1)?;
+            installation.start()
+        })
     }
 
     fn start_quiet(&self, algorithm: Algorithm, number: u8) -> Result<Master> {
@@ -250,6 +262,17 @@ impl Trio {
         }
         Ok(())
     }
+}
+
+/// A master that is started once; a failure stays one.
+fn started(
+    place: &OnceLock<Result<Master, String>>,
+    start: impl FnOnce() -> Result<Master>,
+) -> Result<&Master> {
+    place
+        .get_or_init(|| start().map_err(|error| format!("{error:#}")))
+        .as_ref()
+        .map_err(|reason| anyhow!("{reason}"))
 }
 
 /// Something of the stage that one case has for itself.

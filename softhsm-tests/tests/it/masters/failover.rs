@@ -221,4 +221,5 @@ const FAILBACK: [(&str, &str); 2] = [
     ("master_failback_interval", "1"),
 ];
 
-const NO_MASTER: &str = "No master could be reached or all masters denied the minion's connection";
+pub(super) const NO_MASTER: &str =
+    "No master could be reached or all masters denied the minion's connection";

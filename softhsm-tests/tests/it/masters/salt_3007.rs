@@ -9,6 +9,8 @@ plain_cases! {
     masters_behind_a_cut_cable_are_left,
     masters_whose_port_closes_are_left,
     masters_that_have_forgotten_the_connection_are_left,
+    a_name_leads_to_whichever_of_its_addresses_answers,
+    ipv6_decides_to_which_address_of_a_name_it_goes,
 }
 
 cases! {
