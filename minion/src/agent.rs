@@ -17,6 +17,7 @@ mod clock;
 mod driver;
 mod examine;
 mod feed;
+mod greeting;
 mod line;
 mod notice;
 mod outcome;

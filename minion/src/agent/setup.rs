@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::random::{NoRandomness, bytes};
 use super::store::Store;
 use crate::config::{Master, Network, Returns};
-use crate::failover::Settings;
+use crate::failover::{Random, Settings};
 use crate::jobs::{self, Answer, Context};
 use crate::verify::{Algorithm, Fingerprint};
 use crate::wire::auth::{self, Token};
@@ -89,6 +89,14 @@ impl Setup {
             grains: Arc::new(Value::Map(Vec::new())),
             handler: Arc::new(Stock),
         }
+    }
+
+    /// How long one try of a return may take: between `return_retry_timer` and
+    /// `return_retry_timer_max`.
+    pub(super) fn patience(&self, random: &mut Random) -> Duration {
+        let returns = self.returns;
+        let width = returns.retry_timer_max.saturating_sub(returns.retry_timer);
+        returns.retry_timer.saturating_add(random.within(width))
     }
 }
 
