@@ -354,9 +354,22 @@ impl Master {
     ///
     /// As [`Master::ping`].
     pub fn salt(&self, target: &str, function: &str) -> Result<String> {
+        self.salt_to(&[target], function)
+    }
+
+    /// The same with `salt -G`.
+    ///
+    /// # Errors
+    ///
+    /// As [`Master::ping`].
+    pub fn salt_by_grain(&self, grain: &str, function: &str) -> Result<String> {
+        self.salt_to(&["--grain", grain], function)
+    }
+
+    fn salt_to(&self, target: &[&str], function: &str) -> Result<String> {
         let mut command = self.installation.command("salt")?;
-        command.args(["--out=json", "--static", "--timeout=20", target, function]);
-        run(&command)
+        command.args(["--out=json", "--static", "--timeout=20"]);
+        run(command.args(target).arg(function))
     }
 
     /// Runs the `salt-key` command, and gives what it says as JSON.

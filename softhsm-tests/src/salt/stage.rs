@@ -59,6 +59,10 @@ pub struct Trio {
 }
 
 impl Stage {
+    /// The quiet master of this algorithm keeps the grains that minions tell it, as Salt's default
+    /// is; the other one keeps none.
+    pub const KEEPS_GRAINS: Algorithm = Algorithm::Sha1;
+
     /// The stage of this version, the same for all cases that run at the time.
     ///
     /// # Errors
@@ -146,7 +150,15 @@ impl Stage {
     fn start_quiet(&self, algorithm: Algorithm, number: u8) -> Result<Master> {
         let _turn = Turn::take()?;
         let id = format!("quiet-{algorithm}-{}-{}", self.version, self.number);
-        let more = format!("publish_signing_algorithm: {algorithm}\n{HEARTBEATS}");
+        let keeps_grains = if algorithm == Self::KEEPS_GRAINS {
+            "True"
+        } else {
+            "False"
+        };
+        let more = format!(
+            "publish_signing_algorithm: {algorithm}\nminion_data_cache: {keeps_grains}\n\
+             {HEARTBEATS}"
+        );
         let installation = self.install(&id, number, Signing::Precomputed, false, &more)?;
         self.signatory.sign(&installation, &id, algorithm)?;
         installation.start()
