@@ -35,6 +35,8 @@ pub struct Stage {
     six: OnceLock<Result<Master, String>>,
     restless: Mutex<Option<Restless>>,
     trio: Mutex<Option<Trio>>,
+    /// How many trios there were: to the service each is a new one.
+    trios: AtomicUsize,
 }
 
 /// A master that signs each answer itself, for cases that disturb everybody who is at it.
@@ -49,6 +51,8 @@ pub struct Restless {
 /// Three masters to fail over between, and two that are no good.
 #[derive(Debug)]
 pub struct Trio {
+    /// The algorithm of their signatures, those of publications as well.
+    pub algorithm: Algorithm,
     /// Three good ones.
     pub masters: [Master; 3],
     /// Its signature was made by a key that nobody trusts.
@@ -91,6 +95,7 @@ impl Stage {
             six: OnceLock::new(),
             restless: Mutex::new(None),
             trio: Mutex::new(None),
+            trios: AtomicUsize::new(0),
         });
         *current = Some(Arc::clone(&stage));
         Ok(stage)
@@ -170,7 +175,7 @@ impl Stage {
     ///
     /// Fails if it does not come up.
     pub fn restless(&self) -> Result<Borrowed<'_, Restless>> {
-        Borrowed::of(&self.restless, || {
+        let start = || {
             let _turn = Turn::take()?;
             let key = Rsa::generate(2048)?;
             let signing = Signing::PerRequest(&key);
@@ -179,35 +184,49 @@ impl Stage {
                 master: installation.start()?,
                 trusted: public_text(&key)?,
             })
-        })
+        };
+        Borrowed::of(&self.restless, |_| true, start)
     }
 
-    /// The masters to fail over between, for one case at a time; all of them are up.
+    /// The masters to fail over between, for one case at a time; all of them are up. Their
+    /// signatures are of SHA-1.
     ///
     /// # Errors
     ///
     /// Fails if one of them does not come up.
     pub fn trio(&self) -> Result<Borrowed<'_, Trio>> {
-        let mut trio = Borrowed::of(&self.trio, || self.start_trio())?;
+        self.trio_of(Algorithm::Sha1)
+    }
+
+    /// The same with this algorithm; there is one trio at a time.
+    ///
+    /// # Errors
+    ///
+    /// As [`Stage::trio`].
+    pub fn trio_of(&self, algorithm: Algorithm) -> Result<Borrowed<'_, Trio>> {
+        let fits = |trio: &Trio| trio.algorithm == algorithm;
+        let mut trio = Borrowed::of(&self.trio, fits, || self.start_trio(algorithm))?;
         trio.heal()?;
         Ok(trio)
     }
 
-    fn start_trio(&self) -> Result<Trio> {
+    fn start_trio(&self, algorithm: Algorithm) -> Result<Trio> {
         let _turn = Turn::take()?;
+        let trio = self.trios.fetch_add(1, Ordering::Relaxed);
+        let more = format!("publish_signing_algorithm: {algorithm}\n");
         let install = |name: &str, number| {
-            let id = format!("{name}-{}-{}", self.version, self.number);
-            let made = self.install(&id, number, Signing::Precomputed, true, "")?;
+            let id = format!("{name}-{}-{}-{trio}", self.version, self.number);
+            let made = self.install(&id, number, Signing::Precomputed, true, &more)?;
             Ok::<_, anyhow::Error>((made, id))
         };
         let launch = |name: &str, number| {
             let (made, id) = install(name, number)?;
-            self.signatory.sign(&made, &id, Algorithm::Sha1)?;
+            self.signatory.sign(&made, &id, algorithm)?;
             made.launch()
         };
         let masters = [launch("alpha", 1)?, launch("beta", 2)?, launch("gamma", 3)?];
         let (foreign, _) = install("foreign", 4)?;
-        sign_as_stranger(&foreign, Algorithm::Sha1)?;
+        sign_as_stranger(&foreign, algorithm)?;
         let (forged, _) = install("forged", 5)?;
         let [alpha, ..] = &masters;
         std::fs::copy(
@@ -215,6 +234,7 @@ impl Stage {
             forged.signature_file(),
         )?;
         let trio = Trio {
+            algorithm,
             masters,
             foreign: foreign.launch()?,
             forged: forged.launch()?,
@@ -292,10 +312,16 @@ fn started(
 pub struct Borrowed<'a, T>(MutexGuard<'a, Option<T>>);
 
 impl<'a, T> Borrowed<'a, T> {
-    fn of(place: &'a Mutex<Option<T>>, make: impl FnOnce() -> Result<T>) -> Result<Self> {
+    fn of(
+        place: &'a Mutex<Option<T>>,
+        fits: impl FnOnce(&T) -> bool,
+        make: impl FnOnce() -> Result<T>,
+    ) -> Result<Self> {
         // What a case that failed has left behind is put right by the next.
         let mut place = place.lock().unwrap_or_else(PoisonError::into_inner);
-        if place.is_none() {
+        if !place.as_ref().is_some_and(fits) {
+            // What was there has ended when the next begins.
+            *place = None;
             *place = Some(make()?);
         }
         Ok(Self(place))
@@ -304,7 +330,7 @@ impl<'a, T> Borrowed<'a, T> {
 
 #[expect(
     clippy::expect_used,
-    reason = "`of` is the only constructor, and nothing is ever taken out"
+    reason = "`of` is the only constructor, and leaves something there"
 )]
 impl<T> std::ops::Deref for Borrowed<'_, T> {
     type Target = T;
@@ -316,7 +342,7 @@ impl<T> std::ops::Deref for Borrowed<'_, T> {
 
 #[expect(
     clippy::expect_used,
-    reason = "`of` is the only constructor, and nothing is ever taken out"
+    reason = "`of` is the only constructor, and leaves something there"
 )]
 impl<T> std::ops::DerefMut for Borrowed<'_, T> {
     fn deref_mut(&mut self) -> &mut T {

@@ -27,6 +27,8 @@ plain_cases! {
     killed_masters_are_left_one_after_the_other,
     stopped_masters_are_left_one_after_the_other,
     ; soak:
+    killed_masters_with_sha224_are_left_one_after_the_other,
+    stopped_masters_with_sha224_are_left_one_after_the_other,
     masters_that_are_no_good_are_passed_over_at_every_position,
     all_masters_are_gone_and_one_comes_back,
     a_flapping_master_is_left_alone,

@@ -31,6 +31,8 @@ plain_cases! {
     a_flapping_master_is_left_alone,
     the_first_master_is_gone_back_to,
     ; soak:
+    killed_masters_with_sha224_are_left_one_after_the_other,
+    stopped_masters_with_sha224_are_left_one_after_the_other,
 }
 
 plain_cases! {
