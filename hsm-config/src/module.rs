@@ -105,25 +105,34 @@ impl Module {
                 });
             }
         }
-        self.check_content().map_err(unreadable)?
+        self.check_content()
     }
 
-    fn check_content(&self) -> io::Result<Result<(), ModuleError>> {
+    /// Looks whether a pinned module's file is the one that is pinned.
+    ///
+    /// # Errors
+    ///
+    /// Fails if it is another one, or if it cannot be read.
+    pub fn check_content(&self) -> Result<(), ModuleError> {
         let Some(pinned) = self.sha256 else {
-            return Ok(Ok(()));
+            return Ok(());
         };
+        let path = self.path.clone();
         let mut content = Sha256::new();
-        io::copy(&mut fs::File::open(&self.path)?, &mut content)?;
+        let read = fs::File::open(&path).and_then(|mut file| io::copy(&mut file, &mut content));
+        if let Err(source) = read {
+            return Err(ModuleError::Unreadable { path, source });
+        }
         let found = ModuleHash(content.finalize().into());
-        Ok(if found == pinned {
+        if found == pinned {
             Ok(())
         } else {
             Err(ModuleError::Content {
-                path: self.path.clone(),
+                path,
                 found,
                 pinned,
             })
-        })
+        }
     }
 
     /// Finds the path behind a p11-kit `module-name`: the `module:` line of `NAME.module`.
