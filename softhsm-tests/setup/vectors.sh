@@ -15,7 +15,7 @@ work="$(mktemp -d)"
 trap 'rm -rf "$work"' EXIT
 for version in "${versions[@]}"; do
     echo "vectors.sh: Salt $version (two minutes)"
-    "$cache/salt-$version/bin/python" -W ignore "$setup/vectors/main.py" "$work/wire/$version" "$work/gen-signature"
+    "$cache/salt-$version/bin/python" -B -W ignore "$setup/vectors/main.py" "$work/wire/$version" "$work/gen-signature"
     # Only a recording that is whole takes the place of the old one.
     for recorded in "$work/wire/$version" "$work/gen-signature/$version"-*; do
         place="minion/tests/vectors/${recorded#"$work"/}"
