@@ -5,16 +5,58 @@ use minion::verify::Algorithm;
 use minion::wire::msgpack::Value;
 use minion::wire::private_key::Encryption;
 use scripted_master::reply::{hand_over, in_clear, pack, signed};
-use scripted_master::{Exchange, Load, set};
+use scripted_master::{Exchange, Job, Load, Setup, publish, remove, set};
 
 use super::keys::keys;
-use super::scene::{Contact, Fault, turns_away, turns_away_with_sha224};
+use super::minion::Minion;
+use super::publication::{runs_an_honest_job, stays};
+use super::scene::{
+    Contact, Fault, Scene, hostile_name, turns_away, turns_away_with_sha224, within_reason,
+};
 use super::sign_in::{FORGED, INDISTINCT, UNPROVEN};
 
 /// A stock minion, and one of SHA-224, for which the other algorithm is a real downgrade.
 pub(super) async fn sig_algo_changed(contact: Contact) {
     turns_away(contact, other_signing(Algorithm::Sha224)).await;
     turns_away_with_sha224(contact, other_signing(Algorithm::Sha1)).await;
+    publications_of_sha1(contact).await;
+}
+
+/// In a fleet that signs its publications with SHA-224 none of SHA-1 is run, whatever it names,
+/// although its own master made it.
+async fn publications_of_sha1(contact: Contact) {
+    let stronger = Setup {
+        publishing: Algorithm::Sha224,
+        ..Setup::new(&keys().hostile, &keys().signer)
+    };
+    let scene = Scene::with(stronger).await;
+    let store = contact.memory(&scene).into();
+    let mut minion = Minion::start(&store, scene.masters(1), |setup| {
+        setup.publications = Algorithm::Sha224;
+    });
+    minion.is_on(&hostile_name(0)).await;
+    within_reason(scene.hostile.until(|log| log.subscribed == 1)).await;
+    let (aes, key) = (scene.hostile.aes(), scene.hostile.key());
+    let names = [
+        Some("PKCS1v15-SHA1"),
+        Some("PKCS1v15-SHA224"),
+        Some(""),
+        None,
+    ];
+    let mut honest = Vec::new();
+    for (number, name) in names.into_iter().enumerate() {
+        let job = Job::ping(&format!("2026112500000008{number:04}"));
+        let load = job.into_load(scene.hostile.next_serial());
+        let mut outer = publish::publication(load, &aes, key, Algorithm::Sha1);
+        match name {
+            Some(name) => set(&mut outer, "sig_algo", name),
+            None => remove(&mut outer, "sig_algo"),
+        }
+        assert_eq!(scene.hostile.publish_frames(&[&pack(outer)]).await, 1);
+        honest.push(runs_an_honest_job(&scene, number).await);
+    }
+    assert_eq!(minion.jobs.ran(), honest);
+    stays(&scene, minion).await;
 }
 
 /// Whatever the answer names: the master signs by what it names, or as it should, or by the other
