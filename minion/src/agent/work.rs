@@ -246,7 +246,7 @@ impl Work {
             within: setup.failover.auth_timeout,
             publications: Wanted::None,
         };
-        let signed_in = sign_in(setup, asked).await.ok()?;
+        let signed_in = sign_in(setup, asked, || ()).await.ok()?;
         let session = signed_in.session;
         Some(Channel::open(Parts {
             attempt: old.attempt,

@@ -20,6 +20,7 @@ enum Deed {
     AnswerProbe,
     Disconnect,
     Pass(u64),
+    Reach(usize),
     RefuseKeys,
     Wake,
 }
@@ -48,6 +49,7 @@ fn deed() -> impl Strategy<Value = Deed> {
         3 => Just(Deed::AnswerProbe),
         2 => Just(Deed::Disconnect),
         3 => (0_u64..20_000).prop_map(Deed::Pass),
+        4 => (0_usize..8).prop_map(Deed::Reach),
         1 => Just(Deed::RefuseKeys),
         6 => Just(Deed::Wake),
     ]
@@ -147,6 +149,13 @@ fn perform(scene: &mut Scene, deed: &Deed, seen: &mut Seen) {
             scene.disconnect();
             assert!(seeks_another(scene, lost), "a loss led nowhere");
             seen.losses += 1;
+        }
+        Deed::Reach(which) => {
+            let open: Vec<_> = scene.open.keys().copied().collect();
+            if !open.is_empty() {
+                let attempt = open[which % open.len()];
+                scene.step(Event::Reached { attempt });
+            }
         }
         Deed::RefuseKeys if scene.session.is_some() => {
             scene.refuse_keys();
