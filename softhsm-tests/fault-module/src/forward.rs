@@ -2,7 +2,7 @@
 //!
 //! A table, because the functions differ in nothing but their arguments. The letters are those
 //! arguments in the order of the standard; none is looked at, except that a `C_Sign` without a
-//! buffer only asks for the length and signs nothing.
+//! buffer only asks for the length and signs nothing, and that its signature can be spoiled.
 #![expect(non_snake_case, reason = "the names are PKCS#11's")]
 
 use std::ffi::c_void;
@@ -12,7 +12,7 @@ use cryptoki_sys::{
     CK_ATTRIBUTE, CK_BBOOL, CK_BYTE, CK_FLAGS, CK_FUNCTION_LIST, CK_INFO, CK_MECHANISM,
     CK_MECHANISM_INFO, CK_MECHANISM_TYPE, CK_NOTIFY, CK_OBJECT_HANDLE, CK_RV, CK_SESSION_HANDLE,
     CK_SESSION_INFO, CK_SLOT_ID, CK_SLOT_INFO, CK_TOKEN_INFO, CK_ULONG, CK_USER_TYPE, CK_UTF8CHAR,
-    CK_VERSION, CKR_FUNCTION_NOT_SUPPORTED, CKR_GENERAL_ERROR,
+    CK_VERSION, CKR_FUNCTION_NOT_SUPPORTED, CKR_GENERAL_ERROR, CKR_OK,
 };
 
 use crate::State;
@@ -29,7 +29,8 @@ macro_rules! event {
 
 macro_rules! forward {
     ($(
-        $name:ident($($argument:ident: $type:ty),*) $(as $described:expr)?;
+        $name:ident($($argument:ident: $type:ty),*) $(as $described:expr)?
+            $(=> $after:ident($($passed:ident),*))?;
     )*) => {
         /// The list, with our function in every place.
         pub(crate) fn list() -> CK_FUNCTION_LIST {
@@ -44,9 +45,13 @@ macro_rules! forward {
             unsafe extern "C" fn $name($($argument: $type),*) -> CK_RV {
                 let Some(state) = State::get() else { return CKR_GENERAL_ERROR };
                 state.pass(event!($name $($described)?), |real| match real.$name {
-                    // SAFETY: the arguments are the caller's own, unchanged, for the function that
-                    // it called.
-                    Some(function) => unsafe { function($($argument),*) },
+                    Some(function) => {
+                        // SAFETY: the arguments are the caller's own, unchanged, for the function
+                        // that it called.
+                        let answer = unsafe { function($($argument),*) };
+                        $(if answer == CKR_OK { $after(state, $($passed),*); })?
+                        answer
+                    }
                     None => CKR_FUNCTION_NOT_SUPPORTED,
                 })
             }
@@ -122,7 +127,7 @@ forward! {
     C_SignInit(a: CK_SESSION_HANDLE, b: *mut CK_MECHANISM, c: CK_OBJECT_HANDLE);
     C_Sign(
         a: CK_SESSION_HANDLE, b: *mut CK_BYTE, c: CK_ULONG, d: *mut CK_BYTE, e: *mut CK_ULONG
-    ) as sign_event(b, c, d);
+    ) as sign_event(b, c, d) => spoil(d, e);
     C_SignUpdate(a: CK_SESSION_HANDLE, b: *mut CK_BYTE, c: CK_ULONG);
     C_SignFinal(a: CK_SESSION_HANDLE, b: *mut CK_BYTE, c: *mut CK_ULONG);
     C_SignRecoverInit(a: CK_SESSION_HANDLE, b: *mut CK_MECHANISM, c: CK_OBJECT_HANDLE);
@@ -195,4 +200,22 @@ fn sign_event(data: *const CK_BYTE, length: CK_ULONG, signature: *const CK_BYTE)
         event.push_str(&format!("{byte:02x}"));
     }
     event
+}
+
+/// Turns the last bit of a signature, if it is one of those that are to be wrong.
+fn spoil(state: &State, signature: *mut CK_BYTE, length: *const CK_ULONG) {
+    if signature.is_null() || length.is_null() || !state.is_to_be_wrong() {
+        return;
+    }
+    // SAFETY: C_Sign answered CKR_OK, so it wrote the length there.
+    let length = usize::try_from(unsafe { length.read() }).unwrap_or(0);
+    let Some(last) = length.checked_sub(1) else {
+        return;
+    };
+    // SAFETY: and so many bytes of a signature here.
+    unsafe {
+        let last = signature.add(last);
+        last.write(last.read() ^ 1);
+    }
+    state.spoiled("C_Sign");
 }
