@@ -2,7 +2,8 @@
 //!
 //! A table, because the functions differ in nothing but their arguments. The letters are those
 //! arguments in the order of the standard; none is looked at, except that a `C_Sign` without a
-//! buffer only asks for the length and signs nothing, and that its signature can be spoiled.
+//! buffer only asks for the length and signs nothing, and that what it and `C_GetAttributeValue`
+//! answer can be spoiled.
 #![expect(non_snake_case, reason = "the names are PKCS#11's")]
 
 use std::ffi::c_void;
@@ -96,7 +97,7 @@ forward! {
     C_GetObjectSize(a: CK_SESSION_HANDLE, b: CK_OBJECT_HANDLE, c: *mut CK_ULONG);
     C_GetAttributeValue(
         a: CK_SESSION_HANDLE, b: CK_OBJECT_HANDLE, c: *mut CK_ATTRIBUTE, d: CK_ULONG
-    );
+    ) => swell(c, d);
     C_SetAttributeValue(
         a: CK_SESSION_HANDLE, b: CK_OBJECT_HANDLE, c: *mut CK_ATTRIBUTE, d: CK_ULONG
     );
@@ -218,4 +219,22 @@ fn spoil(state: &State, signature: *mut CK_BYTE, length: *const CK_ULONG) {
         last.write(last.read() ^ 1);
     }
     state.spoiled("C_Sign");
+}
+
+/// Gives attributes whose length was asked for one that no memory has.
+fn swell(state: &State, template: *mut CK_ATTRIBUTE, count: CK_ULONG) {
+    let Some(length) = state.attribute_length else {
+        return;
+    };
+    let count = usize::try_from(count).unwrap_or(0);
+    if template.is_null() || count == 0 {
+        return;
+    }
+    // SAFETY: C_GetAttributeValue answered CKR_OK, so there are so many attributes, and their
+    // lengths are what the caller lets it write.
+    let template = unsafe { slice::from_raw_parts_mut(template, count) };
+    for attribute in template.iter_mut().filter(|it| it.pValue.is_null()) {
+        attribute.ulValueLen = length;
+        state.spoiled("C_GetAttributeValue");
+    }
 }

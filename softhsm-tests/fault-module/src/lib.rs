@@ -18,6 +18,7 @@
 //! `FAULT_MODULE_SIGN_DELAY` is how many milliseconds each signature takes, one after the other in all
 //! sessions, as on a device with one engine. `FAULT_MODULE_SIGN_WRONG` is how many signatures of a
 //! process are right before each is wrong in its last bit, which the journal says of each.
+//! `FAULT_MODULE_ATTRIBUTE_LENGTH` is how long each attribute is whose length is asked for.
 //! `FAULT_MODULE_REFUSED` is a function that answers `CKR_FUNCTION_FAILED` and never reaches the
 //! token. The environment is the only thing that a loaded module is handed by everyone alike.
 #![expect(
@@ -38,7 +39,8 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use cryptoki_sys::{
-    CK_FUNCTION_LIST, CK_RV, CKR_ARGUMENTS_BAD, CKR_FUNCTION_FAILED, CKR_GENERAL_ERROR, CKR_OK,
+    CK_FUNCTION_LIST, CK_RV, CK_ULONG, CKR_ARGUMENTS_BAD, CKR_FUNCTION_FAILED, CKR_GENERAL_ERROR,
+    CKR_OK,
 };
 
 use journal::Journal;
@@ -79,6 +81,8 @@ struct State {
     signature: Option<Mutex<Duration>>,
     /// How many signatures may still be right.
     right: Option<AtomicUsize>,
+    /// How long each attribute is said to be.
+    attribute_length: Option<CK_ULONG>,
     /// The function that does not work.
     refused: Option<OsString>,
 }
@@ -129,6 +133,7 @@ impl State {
                 .map(Duration::from_millis)
                 .map(Mutex::new),
             right: number("FAULT_MODULE_SIGN_WRONG")?.map(AtomicUsize::new),
+            attribute_length: number("FAULT_MODULE_ATTRIBUTE_LENGTH")?,
             refused: env::var_os("FAULT_MODULE_REFUSED"),
         })
     }
