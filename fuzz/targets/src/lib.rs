@@ -19,6 +19,7 @@ mod capture;
 pub mod mutate;
 pub mod papers;
 
+pub mod api;
 pub mod config;
 pub mod conversation;
 pub mod failover;
@@ -137,6 +138,11 @@ pub const TARGETS: &[Target] = &[
         name: "hsm_uri",
         run: service::hsm_uri,
         seeds: service::hsm_uri_seeds,
+    },
+    Target {
+        name: "http_request",
+        run: api::http_request,
+        seeds: api::http_request_seeds,
     },
     Target {
         name: "job",

@@ -259,7 +259,7 @@ fn lets_in(tls: &ServerTls, pem: &[u8]) -> bool {
     tls.verifier().verify_client_cert(leaf, rest, at).is_ok()
 }
 
-fn first(pem: &[u8]) -> Option<CertificateDer<'static>> {
+pub(crate) fn first(pem: &[u8]) -> Option<CertificateDer<'static>> {
     CertificateDer::pem_slice_iter(pem).next()?.ok()
 }
 

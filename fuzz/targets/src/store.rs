@@ -306,6 +306,18 @@ async fn known() -> Known {
     }
 }
 
+/// The rows of a store in which the master's key is accepted and signed.
+pub(crate) fn signed_rows() -> &'static BTreeMap<String, Vec<u8>> {
+    &KNOWN.rows
+}
+
+/// The store with these rows, which nobody altered.
+pub(crate) async fn open(rows: &BTreeMap<String, Vec<u8>>) -> Store {
+    let backend = Arc::new(filled(rows).await);
+    let store = Store::open(backend, operators(), Arc::new(Noon), None).await;
+    store.expect("nothing was changed")
+}
+
 async fn listed(memory: &Memory) -> BTreeMap<String, Vec<u8>> {
     let most = NonZeroUsize::new(MOST).expect("not zero");
     let page = memory
@@ -319,7 +331,7 @@ async fn listed(memory: &Memory) -> BTreeMap<String, Vec<u8>> {
 }
 
 /// It remembers what it found good, as the service's does.
-fn operators() -> Arc<OperatorsCa> {
+pub(crate) fn operators() -> Arc<OperatorsCa> {
     static OPERATORS: LazyLock<Arc<OperatorsCa>> = LazyLock::new(|| {
         let authority = OperatorsCa::from_pem(&paper("operators-ca.pem"));
         Arc::new(authority.expect("an authority"))
@@ -327,7 +339,7 @@ fn operators() -> Arc<OperatorsCa> {
     Arc::clone(&OPERATORS)
 }
 
-fn runtime() -> Runtime {
+pub(crate) fn runtime() -> Runtime {
     Builder::new_current_thread()
         .enable_all()
         .build()

@@ -44,6 +44,7 @@ targets!(
     failover,
     fingerprint,
     hsm_uri,
+    http_request,
     job,
     log_format,
     minion_key,
