@@ -2,7 +2,7 @@
 
 pub mod audit;
 pub mod completions;
-mod connection;
+pub mod connection;
 pub mod dev;
 pub mod doctor;
 pub mod explain;

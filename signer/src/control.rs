@@ -119,7 +119,7 @@ pub fn ask(state_dir: &Path, request: &Request) -> Result<Option<Answer>, Contro
     stream
         .set_read_timeout(Some(LONGEST_ANSWER))
         .map_err(failed)?;
-    stream.write_all(&frame::encode(request)?).map_err(failed)?;
+    stream.write_all(&request.to_bytes()?).map_err(failed)?;
     stream.shutdown(Shutdown::Write).map_err(failed)?;
     let mut answer = Vec::new();
     stream

@@ -392,7 +392,9 @@ impl Store {
             Some(task) => Some(task.await),
             None => None,
         } {
-            tracing::error!(%error, "the store's committer did not end by itself");
+            // What a panic said is kept back wherever a PIN may be in the process.
+            let panicked = error.is_panic();
+            tracing::error!(panicked, "the store's committer did not end by itself");
         }
     }
 

@@ -47,6 +47,19 @@ impl Counts {
             .count())
     }
 
+    /// How often the module answered this call with a result that it had made wrong.
+    ///
+    /// # Errors
+    ///
+    /// As [`Counts::calls`].
+    pub fn spoiled(&self, function: &str) -> Result<usize> {
+        let text = self.text()?;
+        let spoiled = text
+            .lines()
+            .filter(|line| line.split(' ').skip(2).eq(["spoiled", function]));
+        Ok(spoiled.count())
+    }
+
     /// Waits until the function was called so often; the kernel tells when the journal grows.
     ///
     /// # Errors

@@ -1,6 +1,8 @@
 //! Keys and signatures as texts.
 
-use minion::verify::{PublicKey, Signature, clean_key};
+use minion::verify::{Fingerprint, PublicKey, Signature, clean_key};
+use openssl::hash::{MessageDigest, hash};
+use signer::commands::masters::fingerprint::Given;
 
 use crate::capture::{entries, root};
 
@@ -37,6 +39,85 @@ pub fn signature_file(input: &[u8]) {
 pub fn signature_file_seeds() -> Vec<Vec<u8>> {
     files("_signature")
 }
+
+/// A fingerprint that somebody gives is one however it is spelled, and names a key only if hashing
+/// a form of that key gives it.
+pub fn fingerprint(input: &[u8]) {
+    let Ok(text) = std::str::from_utf8(input) else {
+        return;
+    };
+    let key = PublicKey::parse(KEY.as_bytes()).expect("a key");
+    match Given::parse(text) {
+        Ok(given) => {
+            assert_eq!(Given::parse(&text.to_uppercase()), Ok(given.clone()));
+            assert_eq!(Given::parse(&format!("  {text}\n")), Ok(given.clone()));
+            let digits: String = text.chars().filter(char::is_ascii_hexdigit).collect();
+            let name = given.matches(&key);
+            let is_one = fingerprints(&key)
+                .iter()
+                .any(|known| digits.to_ascii_lowercase().ends_with(known) && known.len() >= 32);
+            assert!(name.is_none() || is_one, "{text} is not one of the key's");
+            if let Some(name) = name {
+                assert_eq!(name.digest, given.digest());
+            }
+            assert_eq!(
+                given.is_name_of(key.hash()).is_some(),
+                digits
+                    .to_ascii_lowercase()
+                    .ends_with(&key.hash().to_string())
+            );
+        }
+        Err(error) => assert!(!error.to_string().is_empty()),
+    }
+    if let Ok(print) = text.parse::<Fingerprint>() {
+        assert_eq!(print.to_string(), text);
+        assert!(Given::parse(text).is_ok(), "Salt's form is understood");
+    }
+}
+
+/// All of one key, as people paste them.
+#[must_use]
+pub fn fingerprint_seeds() -> Vec<Vec<u8>> {
+    let key = PublicKey::parse(KEY.as_bytes()).expect("a key");
+    let mut seeds: Vec<String> = fingerprints(&key);
+    seeds.push(format!("sha256:{}", key.hash()));
+    seeds.push(Fingerprint::salt(&key).to_string());
+    seeds.push(Fingerprint::file(&key).to_string().to_uppercase());
+    seeds.push(format!("md5:{}", "0f".repeat(16)));
+    seeds.into_iter().map(String::into_bytes).collect()
+}
+
+/// Each digest of each form, in plain hexadecimal.
+fn fingerprints(key: &PublicKey) -> Vec<String> {
+    let text = key.canonical();
+    let body: String = text
+        .lines()
+        .filter(|line| !line.starts_with("-----"))
+        .map(|line| format!("{line}\n"))
+        .collect();
+    let forms = [
+        text.as_bytes().to_vec(),
+        format!("{text}\n").into_bytes(),
+        body.into_bytes(),
+        key.to_der().expect("it was read"),
+    ];
+    let digests = [
+        MessageDigest::md5(),
+        MessageDigest::sha1(),
+        MessageDigest::sha224(),
+        MessageDigest::sha256(),
+        MessageDigest::sha384(),
+        MessageDigest::sha512(),
+    ];
+    let all = forms
+        .iter()
+        .flat_map(|form| digests.map(|digest| hash(digest, form)));
+    all.map(|found| hex::encode(found.expect("OpenSSL has it")))
+        .collect()
+}
+
+const KEY: &str =
+    include_str!("../../../minion/tests/vectors/gen-signature/3008.5-sha224/master.pub");
 
 fn files(ending: &str) -> Vec<Vec<u8>> {
     let folders = entries(&root().join("gen-signature"));

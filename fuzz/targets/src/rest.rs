@@ -7,7 +7,7 @@ use serde::de::DeserializeOwned;
 use serde_json::json;
 use signer::api::Presentation;
 use signer::authorize::{SignedStatement, Statement};
-use signer::client::{AuditPage, Master, Pending, SignatureDocument, SigningKeys};
+use signer::client::{AuditPage, Master, Pending, Problem, SignatureDocument, SigningKeys};
 use signer::offline::RequestFile;
 
 use crate::key::{public_key_seeds, signature_file_seeds};
@@ -152,6 +152,43 @@ pub fn service_answers_seeds() -> Vec<Vec<u8>> {
         })
     }));
     all.into_iter().map(bytes).collect()
+}
+
+/// What a service says when it refuses is shown to a person: one line, no control characters, no
+/// more than a screen of each part, whatever it sends.
+pub fn problem(input: &[u8]) {
+    for status in [400, 409, 503] {
+        let problem = Problem::parse(status, input);
+        assert_eq!(problem.status, status);
+        let told = problem.to_string();
+        assert!(
+            !told.is_empty() && !told.chars().any(char::is_control),
+            "{told:?}"
+        );
+        assert!(told.chars().count() < 16 * 1024);
+    }
+}
+
+/// As the service writes them, and as a proxy may.
+#[must_use]
+pub fn problem_seeds() -> Vec<Vec<u8>> {
+    let mut seeds: Vec<Vec<u8>> = [
+        json!({
+            "type": "https://mastersign.example/problems#conflict",
+            "title": "Conflict",
+            "status": 409,
+            "detail": "the decision does not fit\u{1b}[2J",
+            "request_id": STORE,
+            "retriable": false,
+            "generation": 3,
+        }),
+        json!({ "title": "x".repeat(3000) }),
+        json!([1, 2]),
+    ]
+    .map(bytes)
+    .into();
+    seeds.push(b"<html>502 Bad Gateway</html>".to_vec());
+    seeds
 }
 
 fn decode<T: DeserializeOwned>(input: &[u8]) -> Option<T> {

@@ -1,12 +1,20 @@
 //! What the signing service reads from outside: its clients, its operators, its HSM workers, its
 //! own audit log and its certificates.
 
-use hsm_config::Uri;
-use signer::audit::Record;
-use signer::authorize::{MasterId, Statement};
+use std::fmt::Display;
+use std::str::FromStr;
+
+use hsm_config::{HsmName, KeyId, Uri};
+use minion::log::Level;
+use minion::verify::{Algorithm, KeyHash};
+use minion::wire::id::MinionId;
+use minion::wire::private_key::Encryption;
+use minion::wire::publish::Jid;
+use signer::audit::{Digest, Record};
+use signer::authorize::{Identity, MasterId, Statement};
 use signer::clock::Timestamp;
 use signer::hsm::protocol::{Decoder, Order, Report};
-use signer::pki::Request;
+use signer::pki::{Host, Request, Scope};
 use signer::tls::peer::Peer;
 
 /// A PKCS#11 URI that is understood means the same after it was written out.
@@ -168,27 +176,70 @@ pub fn certificate_request_seeds() -> Vec<Vec<u8>> {
     vec![REQUEST.to_vec()]
 }
 
-/// Times and names in paths, queries and statements have one spelling.
+/// Times, names, digests and words have one spelling, and where people may write another it means
+/// the same as the one that is written.
 pub fn spelling(input: &[u8]) {
     let Ok(text) = std::str::from_utf8(input) else {
         return;
     };
-    if let Ok(time) = text.parse::<Timestamp>() {
-        assert_eq!(time.to_string(), text);
+    has_one::<Timestamp>(text);
+    has_one::<MasterId>(text);
+    has_one::<Identity>(text);
+    has_one::<Scope>(text);
+    has_one::<Digest>(text);
+    has_one::<KeyHash>(text);
+    has_one::<HsmName>(text);
+    has_one::<Algorithm>(text);
+    has_one::<MinionId>(text);
+    means_one::<Host>(text);
+    means_one::<KeyId>(text);
+    means_one::<Level>(text);
+    if let Ok(encryption) = text.parse::<Encryption>() {
+        assert_eq!(encryption.name(), text);
     }
-    if let Ok(id) = text.parse::<MasterId>() {
-        assert_eq!(id.to_string(), text);
+    if let Ok(jid) = text.parse::<Jid>() {
+        assert_eq!(jid.as_str(), text);
     }
 }
 
-/// One of each.
+fn has_one<T: FromStr + Display>(text: &str) {
+    if let Ok(value) = text.parse::<T>() {
+        assert_eq!(value.to_string(), text);
+    }
+}
+
+fn means_one<T: FromStr + Display + PartialEq>(text: &str) {
+    if let Ok(value) = text.parse::<T>() {
+        let written = value.to_string();
+        assert!(
+            written.parse::<T>().is_ok_and(|again| again == value),
+            "{text:?} and {written:?}"
+        );
+    }
+}
+
+/// Each in a form of its own.
 #[must_use]
 pub fn spelling_seeds() -> Vec<Vec<u8>> {
+    let digest = "0f".repeat(32);
     [
         "2026-11-22T02:25:06Z",
         "9999-12-31T23:59:59Z",
         "salt-1.example.org",
         "0000-01-01T00:00:00Z",
+        "mastersign:master:salt-1",
+        "mastersign:admin:ada",
+        "operators",
+        "sign.Example.org",
+        "2001:db8::1",
+        "192.0.2.1",
+        "a0:08",
+        "rack-1",
+        "PKCS1v15-SHA224",
+        "OAEP-SHA1",
+        "20261122022506123456",
+        "WARNING",
+        &digest,
     ]
     .map(|text| text.as_bytes().to_vec())
     .into()

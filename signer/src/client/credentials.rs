@@ -93,7 +93,8 @@ impl Credentials {
     ///
     /// Fails if OpenSSL does not know the kind of key.
     pub fn private_key(&self) -> Result<PKey<Private>, openssl::error::ErrorStack> {
-        PKey::private_key_from_pem(&self.key_pem)
+        // Without a callback OpenSSL would ask whoever sits at the terminal for a pass phrase.
+        PKey::private_key_from_pem_callback(&self.key_pem, |_| Ok(0))
     }
 
     /// TLS 1.3 with our own CA file, and no ticket that would outlive a revocation.

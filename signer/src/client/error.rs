@@ -156,7 +156,8 @@ pub struct Problem {
 
 impl Problem {
     /// Reads the body; one that is no problem document leaves only the status.
-    pub(super) fn parse(status: u16, body: &[u8]) -> Self {
+    #[must_use]
+    pub fn parse(status: u16, body: &[u8]) -> Self {
         let raw: RawProblem = serde_json::from_slice(body).unwrap_or_default();
         let clean = |text: Option<String>| text.map(|text| printable(&text));
         Self {

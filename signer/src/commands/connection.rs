@@ -11,9 +11,9 @@ use crate::authorize::{Identity, OperatorRole};
 use crate::client::{self, Blocking, Client, Credentials};
 
 /// How to reach the service.
-#[derive(Debug, Default, clap::Args, Deserialize)]
+#[derive(Debug, Default, PartialEq, Eq, clap::Args, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub(in crate::commands) struct Options {
+pub struct Options {
     /// The service: https://HOST:PORT
     #[arg(long, value_name = "URL", global = true)]
     url: Option<String>,
@@ -168,7 +168,12 @@ impl Options {
         })
     }
 
-    fn read(path: &Path) -> anyhow::Result<Self> {
+    /// Reads the file; its relative paths start at its directory.
+    ///
+    /// # Errors
+    ///
+    /// Names the file, the line and the key.
+    pub fn read(path: &Path) -> anyhow::Result<Self> {
         let text = std::fs::read_to_string(path)
             .with_context(|| format!("failed to read {}", path.display()))?;
         let mut read: Self = toml::from_str(&text).map_err(|error| {

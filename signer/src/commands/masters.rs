@@ -6,7 +6,7 @@
 
 mod decide;
 mod find;
-mod fingerprint;
+pub mod fingerprint;
 mod letters;
 mod listing;
 mod usage;

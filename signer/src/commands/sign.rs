@@ -238,7 +238,8 @@ async fn accept(
     };
     let certificate = read(&arguments.admin_certificate)?;
     let key = zeroize::Zeroizing::new(read(&arguments.admin_key)?);
-    let key = openssl::pkey::PKey::private_key_from_pem(key.as_bytes())
+    // Without a callback OpenSSL would ask whoever sits at the terminal for a pass phrase.
+    let key = openssl::pkey::PKey::private_key_from_pem_callback(key.as_bytes(), |_| Ok(0))
         .context("failed to read the admin's private key")?;
     let generation = service
         .store()

@@ -13,49 +13,59 @@ use super::Request;
 #[error("this is no request to the service, or one with a field that is too long")]
 pub struct Malformed;
 
-/// Writes a request.
-pub(super) fn encode(request: &Request) -> Result<Zeroizing<Vec<u8>>, Malformed> {
-    // It never grows, so no copy is left behind.
-    let mut bytes = Zeroizing::new(Vec::with_capacity(MOST));
-    match request {
-        Request::Unlatch { serial } => {
-            bytes.push(UNLATCH);
-            field(&mut bytes, serial.as_deref().unwrap_or_default())?;
+impl Request {
+    /// Writes a request.
+    ///
+    /// # Errors
+    ///
+    /// Fails if a field is too long.
+    pub fn to_bytes(&self) -> Result<Zeroizing<Vec<u8>>, Malformed> {
+        // It never grows, so no copy is left behind.
+        let mut bytes = Zeroizing::new(Vec::with_capacity(MOST));
+        match self {
+            Self::Unlatch { serial } => {
+                bytes.push(UNLATCH);
+                field(&mut bytes, serial.as_deref().unwrap_or_default())?;
+            }
+            Self::Unlock { hsm, pin, force } => {
+                bytes.push(if *force { UNLOCK_BY_FORCE } else { UNLOCK });
+                field(&mut bytes, hsm.as_deref().unwrap_or_default())?;
+                field(&mut bytes, pin.expose_secret())?;
+            }
         }
-        Request::Unlock { hsm, pin, force } => {
-            bytes.push(if *force { UNLOCK_BY_FORCE } else { UNLOCK });
-            field(&mut bytes, hsm.as_deref().unwrap_or_default())?;
-            field(&mut bytes, pin.expose_secret())?;
-        }
+        Ok(bytes)
     }
-    Ok(bytes)
-}
 
-/// Reads one.
-pub(super) fn decode(bytes: &[u8]) -> Result<Request, Malformed> {
-    let (kind, mut rest) = bytes.split_first().ok_or(Malformed)?;
-    let request = match *kind {
-        UNLATCH => Request::Unlatch {
-            serial: given(take(&mut rest)?),
-        },
-        kind @ (UNLOCK | UNLOCK_BY_FORCE) => {
-            let hsm = given(take(&mut rest)?);
-            let pin = take(&mut rest)?;
-            if pin.is_empty() {
-                return Err(Malformed);
+    /// Reads one.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the bytes are not what [`to_bytes`](Self::to_bytes) writes.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, Malformed> {
+        let (kind, mut rest) = bytes.split_first().ok_or(Malformed)?;
+        let request = match *kind {
+            UNLATCH => Self::Unlatch {
+                serial: given(take(&mut rest)?),
+            },
+            kind @ (UNLOCK | UNLOCK_BY_FORCE) => {
+                let hsm = given(take(&mut rest)?);
+                let pin = take(&mut rest)?;
+                if pin.is_empty() {
+                    return Err(Malformed);
+                }
+                Self::Unlock {
+                    hsm,
+                    pin: SecretString::from(pin),
+                    force: kind == UNLOCK_BY_FORCE,
+                }
             }
-            Request::Unlock {
-                hsm,
-                pin: SecretString::from(pin),
-                force: kind == UNLOCK_BY_FORCE,
-            }
+            _ => return Err(Malformed),
+        };
+        if rest.is_empty() {
+            Ok(request)
+        } else {
+            Err(Malformed)
         }
-        _ => return Err(Malformed),
-    };
-    if rest.is_empty() {
-        Ok(request)
-    } else {
-        Err(Malformed)
     }
 }
 
@@ -72,6 +82,9 @@ fn field(bytes: &mut Vec<u8>, text: &str) -> Result<(), Malformed> {
 fn take<'a>(rest: &mut &'a [u8]) -> Result<&'a str, Malformed> {
     let (length, after) = rest.split_first_chunk().ok_or(Malformed)?;
     let length = usize::from(u16::from_be_bytes(*length));
+    if length > LONGEST_FIELD {
+        return Err(Malformed);
+    }
     let (text, after) = after.split_at_checked(length).ok_or(Malformed)?;
     *rest = after;
     std::str::from_utf8(text).map_err(|_| Malformed)
@@ -100,8 +113,8 @@ mod tests {
             pin: SecretString::from("0001pass\u{e9}"),
             force: true,
         };
-        let bytes = encode(&unlock).unwrap();
-        let Request::Unlock { hsm, pin, force } = decode(&bytes).unwrap() else {
+        let bytes = unlock.to_bytes().unwrap();
+        let Request::Unlock { hsm, pin, force } = Request::from_bytes(&bytes).unwrap() else {
             panic!("another request");
         };
         assert_eq!(
@@ -109,16 +122,16 @@ mod tests {
             (Some("rack-1"), "0001pass\u{e9}", true)
         );
         let unlatch = Request::Unlatch { serial: None };
-        let more = encode(&unlatch).unwrap();
+        let more = unlatch.to_bytes().unwrap();
         assert!(matches!(
-            decode(&more),
+            Request::from_bytes(&more),
             Ok(Request::Unlatch { serial: None })
         ));
         for bytes in [&bytes, &more] {
             for length in 0..bytes.len() {
-                assert!(decode(&bytes[..length]).is_err(), "{length}");
+                assert!(Request::from_bytes(&bytes[..length]).is_err(), "{length}");
             }
-            assert!(decode(&[&bytes[..], &[0]].concat()).is_err());
+            assert!(Request::from_bytes(&[&bytes[..], &[0]].concat()).is_err());
         }
     }
 
@@ -129,13 +142,15 @@ mod tests {
             pin: SecretString::from(pin),
             force: false,
         };
-        assert!(decode(&encode(&unlock(String::new())).unwrap()).is_err());
-        let longest = encode(&unlock("x".repeat(LONGEST_FIELD))).unwrap();
-        assert!(decode(&longest).is_ok());
+        assert!(Request::from_bytes(&unlock(String::new()).to_bytes().unwrap()).is_err());
+        let longest = unlock("x".repeat(LONGEST_FIELD)).to_bytes().unwrap();
+        assert!(Request::from_bytes(&longest).is_ok());
         assert_eq!(
-            encode(&unlock("x".repeat(LONGEST_FIELD + 1))),
+            unlock("x".repeat(LONGEST_FIELD + 1)).to_bytes(),
             Err(Malformed)
         );
+        let too_long = [&[UNLATCH, 4, 1][..], &[b'x'; LONGEST_FIELD + 1]].concat();
+        assert!(Request::from_bytes(&too_long).is_err());
     }
 
     #[test]

@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use zeroize::Zeroizing;
 
-use super::frame::{self, MOST};
+use super::frame::MOST;
 use super::{Answer, ControlError, Request, SOCKET, through};
 use crate::audit::Actor;
 use crate::hsm::{Attempts, Pool};
@@ -164,7 +164,7 @@ async fn request(stream: &mut UnixStream) -> Result<Request, String> {
         }
     }
     let bytes = bytes.get(..length).unwrap_or_default();
-    frame::decode(bytes).map_err(|error| error.to_string())
+    Request::from_bytes(bytes).map_err(|error| error.to_string())
 }
 
 async fn serve(request: Request, user: u32, parts: &Parts) -> Answer {

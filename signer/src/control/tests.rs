@@ -26,7 +26,7 @@ fn what_is_no_answer_is_an_error() {
         let mut asked = Vec::new();
         stream.read_to_end(&mut asked).unwrap();
         stream.write_all(b"hello").unwrap();
-        frame::decode(&asked).unwrap()
+        Request::from_bytes(&asked).unwrap()
     });
     let request = Request::Unlatch {
         serial: Some("42".to_owned()),

@@ -187,7 +187,9 @@ impl Pool {
         let supervisors = std::mem::take(&mut *self.0.supervisors());
         for supervisor in supervisors {
             if let Err(error) = supervisor.await {
-                tracing::error!(%error, "the supervisor of an HSM failed");
+                // Its words are the panic's, and it had the PIN.
+                let panicked = error.is_panic();
+                tracing::error!(panicked, "the supervisor of an HSM failed");
             }
         }
     }

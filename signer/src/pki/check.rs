@@ -66,7 +66,7 @@ impl Report {
     #[must_use]
     pub fn of_pem(pem: &[u8], authorities: Option<&[u8]>, now: Timestamp) -> Self {
         let mut report = Self::default();
-        if PKey::private_key_from_pem(pem).is_ok() {
+        if holds_private_key(pem) {
             report.problem(
                 "the file holds a private key: it belongs into a file of its own, mode 600",
             );
@@ -90,7 +90,8 @@ impl Report {
 
     /// Adds a problem if the private key does not belong to the first certificate of the file.
     pub fn check_key(&mut self, certificate_pem: &[u8], key_pem: &[u8]) {
-        let Ok(key) = PKey::private_key_from_pem(key_pem) else {
+        // Without a callback OpenSSL would ask whoever sits at the terminal for a pass phrase.
+        let Ok(key) = PKey::private_key_from_pem_callback(key_pem, |_| Ok(0)) else {
             self.problem("the key file holds no unencrypted private key");
             return;
         };
@@ -309,6 +310,13 @@ fn key(spki: &[u8]) -> String {
     }
 }
 
+/// Whether a block of the text calls itself a private key: also one that is encrypted or damaged is
+/// in the wrong place.
+fn holds_private_key(pem: &[u8]) -> bool {
+    let label = b"PRIVATE KEY-----";
+    pem.windows(label.len()).any(|window| window == label)
+}
+
 /// Foreign text, without what could drive a terminal.
 fn printable(text: &str) -> String {
     text.chars()
@@ -422,6 +430,16 @@ mod tests {
         only_problem(&of("hello"), "holds no certificate");
         let key = KeyPair::generate().unwrap().serialize_pem();
         assert!(of(&key).problems[0].contains("private key"));
+        let key = PKey::private_key_from_pem(key.as_bytes()).unwrap();
+        let cipher = openssl::symm::Cipher::aes_128_cbc();
+        let sealed = key
+            .private_key_to_pem_pkcs8_passphrase(cipher, b"x")
+            .unwrap();
+        let sealed = String::from_utf8(sealed).unwrap();
+        assert!(of(&sealed).problems[0].contains("private key"));
+        let mut report = Report::default();
+        report.check_key(b"", sealed.as_bytes());
+        only_problem(&report, "no unencrypted private key");
         let damaged = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
         only_problem(&of(damaged), "damaged");
     }

@@ -2,7 +2,8 @@
 //!
 //! A table, because the functions differ in nothing but their arguments. The letters are those
 //! arguments in the order of the standard; none is looked at, except that a `C_Sign` without a
-//! buffer only asks for the length and signs nothing.
+//! buffer only asks for the length and signs nothing, and that what it and `C_GetAttributeValue`
+//! answer can be spoiled.
 #![expect(non_snake_case, reason = "the names are PKCS#11's")]
 
 use std::ffi::c_void;
@@ -12,7 +13,7 @@ use cryptoki_sys::{
     CK_ATTRIBUTE, CK_BBOOL, CK_BYTE, CK_FLAGS, CK_FUNCTION_LIST, CK_INFO, CK_MECHANISM,
     CK_MECHANISM_INFO, CK_MECHANISM_TYPE, CK_NOTIFY, CK_OBJECT_HANDLE, CK_RV, CK_SESSION_HANDLE,
     CK_SESSION_INFO, CK_SLOT_ID, CK_SLOT_INFO, CK_TOKEN_INFO, CK_ULONG, CK_USER_TYPE, CK_UTF8CHAR,
-    CK_VERSION, CKR_FUNCTION_NOT_SUPPORTED, CKR_GENERAL_ERROR,
+    CK_VERSION, CKR_FUNCTION_NOT_SUPPORTED, CKR_GENERAL_ERROR, CKR_OK,
 };
 
 use crate::State;
@@ -29,7 +30,8 @@ macro_rules! event {
 
 macro_rules! forward {
     ($(
-        $name:ident($($argument:ident: $type:ty),*) $(as $described:expr)?;
+        $name:ident($($argument:ident: $type:ty),*) $(as $described:expr)?
+            $(=> $after:ident($($passed:ident),*))?;
     )*) => {
         /// The list, with our function in every place.
         pub(crate) fn list() -> CK_FUNCTION_LIST {
@@ -44,9 +46,13 @@ macro_rules! forward {
             unsafe extern "C" fn $name($($argument: $type),*) -> CK_RV {
                 let Some(state) = State::get() else { return CKR_GENERAL_ERROR };
                 state.pass(event!($name $($described)?), |real| match real.$name {
-                    // SAFETY: the arguments are the caller's own, unchanged, for the function that
-                    // it called.
-                    Some(function) => unsafe { function($($argument),*) },
+                    Some(function) => {
+                        // SAFETY: the arguments are the caller's own, unchanged, for the function
+                        // that it called.
+                        let answer = unsafe { function($($argument),*) };
+                        $(if answer == CKR_OK { $after(state, $($passed),*); })?
+                        answer
+                    }
                     None => CKR_FUNCTION_NOT_SUPPORTED,
                 })
             }
@@ -91,7 +97,7 @@ forward! {
     C_GetObjectSize(a: CK_SESSION_HANDLE, b: CK_OBJECT_HANDLE, c: *mut CK_ULONG);
     C_GetAttributeValue(
         a: CK_SESSION_HANDLE, b: CK_OBJECT_HANDLE, c: *mut CK_ATTRIBUTE, d: CK_ULONG
-    );
+    ) => swell(c, d);
     C_SetAttributeValue(
         a: CK_SESSION_HANDLE, b: CK_OBJECT_HANDLE, c: *mut CK_ATTRIBUTE, d: CK_ULONG
     );
@@ -122,7 +128,7 @@ forward! {
     C_SignInit(a: CK_SESSION_HANDLE, b: *mut CK_MECHANISM, c: CK_OBJECT_HANDLE);
     C_Sign(
         a: CK_SESSION_HANDLE, b: *mut CK_BYTE, c: CK_ULONG, d: *mut CK_BYTE, e: *mut CK_ULONG
-    ) as sign_event(b, c, d);
+    ) as sign_event(b, c, d) => spoil(d, e);
     C_SignUpdate(a: CK_SESSION_HANDLE, b: *mut CK_BYTE, c: CK_ULONG);
     C_SignFinal(a: CK_SESSION_HANDLE, b: *mut CK_BYTE, c: *mut CK_ULONG);
     C_SignRecoverInit(a: CK_SESSION_HANDLE, b: *mut CK_MECHANISM, c: CK_OBJECT_HANDLE);
@@ -195,4 +201,40 @@ fn sign_event(data: *const CK_BYTE, length: CK_ULONG, signature: *const CK_BYTE)
         event.push_str(&format!("{byte:02x}"));
     }
     event
+}
+
+/// Turns the last bit of a signature, if it is one of those that are to be wrong.
+fn spoil(state: &State, signature: *mut CK_BYTE, length: *const CK_ULONG) {
+    if signature.is_null() || length.is_null() || !state.is_to_be_wrong() {
+        return;
+    }
+    // SAFETY: C_Sign answered CKR_OK, so it wrote the length there.
+    let length = usize::try_from(unsafe { length.read() }).unwrap_or(0);
+    let Some(last) = length.checked_sub(1) else {
+        return;
+    };
+    // SAFETY: and so many bytes of a signature here.
+    unsafe {
+        let last = signature.add(last);
+        last.write(last.read() ^ 1);
+    }
+    state.spoiled("C_Sign");
+}
+
+/// Gives attributes whose length was asked for one that no memory has.
+fn swell(state: &State, template: *mut CK_ATTRIBUTE, count: CK_ULONG) {
+    let Some(length) = state.attribute_length else {
+        return;
+    };
+    let count = usize::try_from(count).unwrap_or(0);
+    if template.is_null() || count == 0 {
+        return;
+    }
+    // SAFETY: C_GetAttributeValue answered CKR_OK, so there are so many attributes, and their
+    // lengths are what the caller lets it write.
+    let template = unsafe { slice::from_raw_parts_mut(template, count) };
+    for attribute in template.iter_mut().filter(|it| it.pValue.is_null()) {
+        attribute.ulValueLen = length;
+        state.spoiled("C_GetAttributeValue");
+    }
 }

@@ -28,6 +28,10 @@ impl Journal {
         self.line(&format!("call {event}"));
     }
 
+    pub(crate) fn spoiled(&self, event: &str) {
+        self.line(&format!("spoiled {event}"));
+    }
+
     pub(crate) fn returned(&self, event: &str, answer: CK_RV) {
         let name = event.split(' ').next().unwrap_or_default();
         self.line(&format!("done {name} {answer:#010x}"));

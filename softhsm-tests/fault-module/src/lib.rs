@@ -16,8 +16,11 @@
 //! `FAULT_MODULE_TARGET` names the real module, `FAULT_MODULE_COUNTS` the file of the journal.
 //! `FAULT_MODULE_LOGIN` is `hang`, `abort` or a decimal return code, which `C_Login` does instead.
 //! `FAULT_MODULE_SIGN_DELAY` is how many milliseconds each signature takes, one after the other in all
-//! sessions, as on a device with one engine. The environment is the only thing that a loaded module
-//! is handed by everyone alike.
+//! sessions, as on a device with one engine. `FAULT_MODULE_SIGN_WRONG` is how many signatures of a
+//! process are right before each is wrong in its last bit, which the journal says of each.
+//! `FAULT_MODULE_ATTRIBUTE_LENGTH` is how long each attribute is whose length is asked for.
+//! `FAULT_MODULE_REFUSED` is a function that answers `CKR_FUNCTION_FAILED` and never reaches the
+//! token. The environment is the only thing that a loaded module is handed by everyone alike.
 #![expect(
     unsafe_code,
     reason = "a PKCS#11 module is C: exported functions, the caller's pointers, a library"
@@ -30,10 +33,15 @@ mod target;
 use std::env;
 use std::ffi::OsString;
 use std::path::Path;
+use std::str::FromStr;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
-use cryptoki_sys::{CK_FUNCTION_LIST, CK_RV, CKR_ARGUMENTS_BAD, CKR_GENERAL_ERROR, CKR_OK};
+use cryptoki_sys::{
+    CK_FUNCTION_LIST, CK_RV, CK_ULONG, CKR_ARGUMENTS_BAD, CKR_FUNCTION_FAILED, CKR_GENERAL_ERROR,
+    CKR_OK,
+};
 
 use journal::Journal;
 
@@ -71,6 +79,12 @@ struct State {
     login: Option<Fault>,
     /// What a signature takes; the lock is the device's one engine.
     signature: Option<Mutex<Duration>>,
+    /// How many signatures may still be right.
+    right: Option<AtomicUsize>,
+    /// How long each attribute is said to be.
+    attribute_length: Option<CK_ULONG>,
+    /// The function that does not work.
+    refused: Option<OsString>,
 }
 
 /// What a call does instead of being forwarded.
@@ -115,7 +129,12 @@ impl State {
             real: target::load(Path::new(&target))?,
             journal: Journal::open(Path::new(&counts))?,
             login: Fault::read("FAULT_MODULE_LOGIN")?,
-            signature: delay("FAULT_MODULE_SIGN_DELAY")?.map(Mutex::new),
+            signature: number("FAULT_MODULE_SIGN_DELAY")?
+                .map(Duration::from_millis)
+                .map(Mutex::new),
+            right: number("FAULT_MODULE_SIGN_WRONG")?.map(AtomicUsize::new),
+            attribute_length: number("FAULT_MODULE_ATTRIBUTE_LENGTH")?,
+            refused: env::var_os("FAULT_MODULE_REFUSED"),
         })
     }
 
@@ -132,10 +151,26 @@ impl State {
             Some(Fault::Answer(answer)) if event == "C_Login" => answer,
             Some(Fault::Abort) if event == "C_Login" => std::process::abort(),
             Some(Fault::Hang) if event == "C_Login" => hang(),
+            _ if self.refused.as_deref().is_some_and(|name| name == event) => CKR_FUNCTION_FAILED,
             Some(_) | None => call(&self.real),
         };
         self.journal.returned(event, answer);
         answer
+    }
+
+    /// Whether the signature that was just made is one of those that are to be wrong.
+    fn is_to_be_wrong(&self) -> bool {
+        let one_less = |left: usize| left.checked_sub(1);
+        self.right.as_ref().is_some_and(|right| {
+            right
+                .fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_less)
+                .is_err()
+        })
+    }
+
+    /// Says in the journal that a right result was made a wrong one.
+    fn spoiled(&self, event: &str) {
+        self.journal.spoiled(event);
     }
 }
 
@@ -156,13 +191,14 @@ fn work(duration: Duration) {
     std::thread::sleep(duration);
 }
 
-fn delay(name: &str) -> Result<Option<Duration>, String> {
+fn number<T: FromStr>(name: &str) -> Result<Option<T>, String> {
     let Some(text) = env::var_os(name) else {
         return Ok(None);
     };
-    let milliseconds = text.to_str().and_then(|text| text.parse().ok());
-    let milliseconds = milliseconds.ok_or_else(|| format!("{name} is no number"))?;
-    Ok(Some(Duration::from_millis(milliseconds)))
+    let number = text.to_str().and_then(|text| text.parse().ok());
+    number
+        .map(Some)
+        .ok_or_else(|| format!("{name} is no number"))
 }
 
 fn variable(name: &str) -> Result<OsString, String> {

@@ -243,8 +243,15 @@ fn an_edit_in_the_database_is_found_and_named() {
     assert!(error.contains("record 1"), "{error}");
 }
 
+/// All records with everything in them, one a line.
+pub(crate) fn records(site: &Site) -> String {
+    let mut export = mastersign().unwrap();
+    export.args(["audit", "export", "--database"]);
+    run(export.arg(site.database())).unwrap()
+}
+
 /// The records of local commands, when there are so many.
-fn recorded(site: &Site, count: usize) -> Vec<String> {
+pub(crate) fn recorded(site: &Site, count: usize) -> Vec<String> {
     let end = Instant::now().checked_add(PATIENCE).unwrap();
     loop {
         let mut tail: Command = mastersign().unwrap();

@@ -37,4 +37,5 @@ mod unlock;
 mod watch;
 mod worker_gate;
 mod workers;
+mod wrong_signatures;
 mod zmtp;

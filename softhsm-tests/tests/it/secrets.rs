@@ -1,6 +1,7 @@
 //! The PIN is in the token's login and nowhere else.
 
 mod as_root;
+mod panics;
 
 use std::fs;
 use std::path::Path;

@@ -102,10 +102,16 @@ pub(super) fn inside(
         .import(&imported, &plan)
         .map_err(|error| refused(error, &target))?;
     if let Err(why) = same_signatures(&module, &token, &made, &target, &key, &public) {
-        keeper.danger_remove(&plan.id);
-        return Err(
-            why.context("the token does not sign as the file does; what was imported is removed")
-        );
+        let left = if keeper.danger_remove(&plan.id) {
+            "what was imported is removed".to_owned()
+        } else {
+            format!(
+                "what was imported could NOT be removed: delete everything with the id {} with the \
+                 vendor's tool",
+                plan.id
+            )
+        };
+        return Err(why.context(format!("the token does not sign as the file does; {left}")));
     }
     let file = match reserved {
         Some(reserved) => reserved.write(&public.to_file())?,
@@ -154,6 +160,8 @@ fn same_signatures(
         // The answer counts, not the goodbye.
         let _ = session.close();
         let by_token = by_token.map_err(|error| inside::explain(error, target))?;
+        // PKCS#1 v1.5 has one signature for a message, so one that verifies is the file's. It is
+        // compared all the same: byte for byte is what the operator is told.
         ensure!(
             by_file == by_token,
             "the {algorithm} signatures of the token and of the file differ"

@@ -159,12 +159,26 @@ pub(super) fn trial(
 pub(super) fn explain(error: Error, target: &Target) -> anyhow::Error {
     let hint = match &error {
         Error::NoSuchToken { .. } => missing_environment(target),
+        Error::WrongSignature { .. } => Some(wrong_signature(target.mechanism).to_owned()),
         _ => pin_hint(&error.code()).map(str::to_owned),
     };
     let error = anyhow::Error::new(error);
     match hint {
         Some(hint) => error.context(hint),
         None => error,
+    }
+}
+
+const fn wrong_signature(mechanism: SignMechanism) -> &'static str {
+    match mechanism {
+        SignMechanism::Raw => {
+            "the token signs wrongly with sign_mechanism = \"raw\"; try \"hashed\". If that is no \
+             better, do not use this key here and ask the vendor"
+        }
+        SignMechanism::Hashed => {
+            "the token signs wrongly with sign_mechanism = \"hashed\"; try \"raw\". If that is no \
+             better, do not use this key here and ask the vendor"
+        }
     }
 }
 

@@ -23,13 +23,18 @@ pub(super) fn read(path: &Path) -> anyhow::Result<Zeroizing<String>> {
 }
 
 /// Whether a pass phrase is needed.
-pub(super) fn is_encrypted(text: &str) -> bool {
+#[must_use]
+pub fn is_encrypted(text: &str) -> bool {
     text.contains("-----BEGIN ENCRYPTED PRIVATE KEY-----")
         || text.contains("Proc-Type: 4,ENCRYPTED")
 }
 
 /// The private key in it.
-pub(super) fn private_rsa(text: &str, pass: Option<&SecretString>) -> anyhow::Result<Rsa<Private>> {
+///
+/// # Errors
+///
+/// Says what the text is instead, or that the pass phrase is not the right one.
+pub fn private_rsa(text: &str, pass: Option<&SecretString>) -> anyhow::Result<Rsa<Private>> {
     check_kind(text)?;
     // Without a pass phrase OpenSSL would ask whoever sits at the terminal.
     let pass_bytes = pass.map_or("", |pass| pass.expose_secret()).as_bytes();

@@ -13,13 +13,13 @@ use crate::hsm::pin;
 
 /// What the child may present to the token.
 #[derive(Debug, Default)]
-pub(super) struct Secrets {
+pub struct Secrets {
     /// The user's PIN.
-    pub(super) pin: Option<SecretString>,
+    pub pin: Option<SecretString>,
     /// The security officer's.
-    pub(super) so_pin: Option<SecretString>,
+    pub so_pin: Option<SecretString>,
     /// A private key that is to be imported, PEM without a pass phrase.
-    pub(super) key: Option<SecretString>,
+    pub key: Option<SecretString>,
 }
 
 impl Secrets {
@@ -46,7 +46,11 @@ impl Secrets {
 
     /// Writes them where the child reads them: each as one byte that says whether it is there, its
     /// length, and it.
-    pub(super) fn send(&self, mut to: impl Write) -> io::Result<()> {
+    ///
+    /// # Errors
+    ///
+    /// Fails if one is longer than 64 KiB, or if the child has ended.
+    pub fn send(&self, mut to: impl Write) -> io::Result<()> {
         for secret in [&self.pin, &self.so_pin, &self.key] {
             let bytes = secret.as_ref().map_or("", |secret| secret.expose_secret());
             let length = u16::try_from(bytes.len()).map_err(io::Error::other)?;
@@ -62,7 +66,12 @@ impl Secrets {
         Self::parse(io::stdin().lock()).context("failed to read the PINs from the parent process")
     }
 
-    fn parse(mut from: impl Read) -> io::Result<Self> {
+    /// Reads them as they were sent.
+    ///
+    /// # Errors
+    ///
+    /// Fails if something is missing, or is no text.
+    pub fn parse(mut from: impl Read) -> io::Result<Self> {
         let mut next = || {
             let mut head = [0; 3];
             from.read_exact(&mut head)?;

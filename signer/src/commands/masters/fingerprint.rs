@@ -12,14 +12,14 @@ use openssl::hash::{MessageDigest, hash};
 
 /// A fingerprint as somebody gave it: hexadecimal digits, colons and case apart.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Given {
+pub struct Given {
     digits: String,
     digest: Digest,
 }
 
 /// Why a text cannot be a fingerprint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub(super) enum GivenError {
+pub enum GivenError {
     /// Not hexadecimal.
     #[error(
         "the key is named by its SHA-256 or a fingerprint: hexadecimal digits, with or without colons"
@@ -32,12 +32,18 @@ pub(super) enum GivenError {
 
 /// A digest that Salt's `hash_type` may name, or a tool use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Digest {
+pub enum Digest {
+    /// 128 bits; two texts with the same one can be made.
     Md5,
+    /// 160 bits; likewise.
     Sha1,
+    /// SHA-2 with 224 bits.
     Sha224,
+    /// SHA-2 with 256 bits, Salt's default.
     Sha256,
+    /// SHA-2 with 384 bits.
     Sha384,
+    /// SHA-2 with 512 bits.
     Sha512,
 }
 
@@ -56,13 +62,19 @@ enum Form {
 
 /// A fingerprint by what it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Name {
-    pub(super) digest: Digest,
+pub struct Name {
+    /// How it was hashed.
+    pub digest: Digest,
     form: Form,
 }
 
 impl Given {
-    pub(super) fn parse(text: &str) -> Result<Self, GivenError> {
+    /// Reads it: colons, case and a leading `sha256:` do not matter.
+    ///
+    /// # Errors
+    ///
+    /// Says what keeps the text from being one.
+    pub fn parse(text: &str) -> Result<Self, GivenError> {
         let text = text.trim().to_ascii_lowercase();
         let prefixed = Digest::ALL
             .iter()
@@ -83,12 +95,14 @@ impl Given {
     }
 
     /// Which digest it is, by its length.
-    pub(super) const fn digest(&self) -> Digest {
+    #[must_use]
+    pub const fn digest(&self) -> Digest {
         self.digest
     }
 
     /// Whether this is the name of a key whose text is not known.
-    pub(super) fn is_name_of(&self, key: KeyHash) -> Option<Name> {
+    #[must_use]
+    pub fn is_name_of(&self, key: KeyHash) -> Option<Name> {
         (self.digits == key.to_string()).then_some(Name {
             digest: Digest::Sha256,
             form: Form::Text,
@@ -96,7 +110,8 @@ impl Given {
     }
 
     /// Which fingerprint of `key` this is.
-    pub(super) fn matches(&self, key: &PublicKey) -> Option<Name> {
+    #[must_use]
+    pub fn matches(&self, key: &PublicKey) -> Option<Name> {
         let digest = self.digest;
         let is_this = |form: &Form| {
             form.bytes(key)
@@ -119,7 +134,8 @@ impl Digest {
     ];
 
     /// Whether two keys with the same one can be made.
-    pub(super) const fn is_weak(self) -> bool {
+    #[must_use]
+    pub const fn is_weak(self) -> bool {
         match self {
             Self::Md5 | Self::Sha1 => true,
             Self::Sha224 | Self::Sha256 | Self::Sha384 | Self::Sha512 => false,
@@ -269,8 +285,7 @@ mod tests {
     /// `master.pub`, and of what `openssl rsa -outform DER` makes of it.
     #[test]
     fn the_fingerprints_of_every_hash_type_are_those_that_salt_shows() {
-        let pem =
-            include_str!("../../../../minion/tests/vectors/gen-signature/3006.30-sha1/master.pub");
+        let pem = include_str!("../../../../minion/tests/vectors/fingerprints/master.pub");
         let key = PublicKey::decode(pem.trim_end()).unwrap();
         for (given, name) in SHOWN {
             assert_eq!(named(given, &key).as_deref(), Some(*name), "{given}");

@@ -152,7 +152,8 @@ pub(super) fn with_as_many_wishes_as_possible(
             }
             Err(error) => {
                 let error = Error::from(error);
-                remove_halves(session, &plan.id);
+                // What stays behind makes the next attempt fail, which then tells.
+                let _ = remove_halves(session, &plan.id);
                 if !error.rv().is_some_and(is_about_the_template) {
                     return Err(error);
                 }
@@ -165,13 +166,16 @@ pub(super) fn with_as_many_wishes_as_possible(
 }
 
 /// A module that refuses late may leave one half behind. The id was free before, so what has it is
-/// ours.
-pub(super) fn remove_halves(session: &Session, id: &KeyId) {
+/// ours. Says whether nothing has it any more.
+pub(super) fn remove_halves(session: &Session, id: &KeyId) -> bool {
     let template = [Attribute::Id(id.as_bytes().to_vec())];
     for handle in session.find_objects(&template).unwrap_or_default() {
-        // If that fails, the next attempt or the final search tells.
+        // If that fails, the search below tells.
         let _ = session.destroy_object(handle);
     }
+    session
+        .find_objects(&template)
+        .is_ok_and(|left| left.is_empty())
 }
 
 /// Which wishes to leave out, attempt by attempt: none, each alone, then more and more of them from

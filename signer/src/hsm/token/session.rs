@@ -89,9 +89,10 @@ impl Session {
     }
 
     /// Deletes what has this id: only for a pair that was made under it a moment ago and turned out
-    /// not to be what was meant.
-    pub fn danger_remove(&self, id: &KeyId) {
-        generate::remove_halves(&self.inner, id);
+    /// not to be what was meant. Says whether nothing has the id any more.
+    #[must_use]
+    pub fn danger_remove(&self, id: &KeyId) -> bool {
+        generate::remove_halves(&self.inner, id)
     }
 
     /// Signs into `out`. The signature is not verified here.
