@@ -14,8 +14,6 @@ use openssl::pkey::{PKey, Private};
 use serde_json::Value as Json;
 use signer::clock::{Clock, Timestamp};
 
-use crate::capture::root;
-
 /// A file of `seeds/papers`.
 pub(crate) fn paper(name: &str) -> Vec<u8> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("seeds/papers");
@@ -31,23 +29,24 @@ pub struct Key {
     pub private: PKey<Private>,
 }
 
-/// The key of the master in the recorded `job` case.
+/// The key of the master, of which the decisions and the request are.
 #[must_use]
 pub fn master_key() -> &'static Key {
-    static KEY: LazyLock<Key> = LazyLock::new(|| recorded("master"));
+    static KEY: LazyLock<Key> = LazyLock::new(|| kept("master"));
     &KEY
 }
 
-/// The signing key of that case.
+/// The signing key beside it.
 #[must_use]
 pub fn signing_key() -> &'static Key {
-    static KEY: LazyLock<Key> = LazyLock::new(|| recorded("master_sign"));
+    static KEY: LazyLock<Key> = LazyLock::new(|| kept("master_sign"));
     &KEY
 }
 
-fn recorded(name: &str) -> Key {
-    let file = root().join("wire/3008.5/job/keys.json");
-    let keys: Json = serde_json::from_slice(&fs::read(file).unwrap()).unwrap();
+/// Salt's own keys, made for a recording of another day: those of `minion/tests/vectors` are made
+/// anew, and the papers are not.
+fn kept(name: &str) -> Key {
+    let keys: Json = serde_json::from_slice(&paper("salt-keys.json")).unwrap();
     let text = |half: &str| {
         let key = keys.get(format!("{name}_{half}")).unwrap();
         key.as_str().unwrap().to_owned()
