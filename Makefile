@@ -33,7 +33,7 @@ bench: ## Measure on a real token and beside real Salt, as ratios (optimised bui
 fuzz: ## Feed arbitrary bytes to every parser (SECONDS_EACH=60; KEEP=1 for the corpus; needs cargo-fuzz and a nightly toolchain)
 	@$(SETUP)/fuzz.sh
 
-vectors: ## Record minion/tests/vectors/wire anew from real masters of each Salt (ARGS="3008.5" for one of them)
+vectors: ## Record minion/tests/vectors anew from the masters and salt-key of each Salt (ARGS="3008.5" for one of them)
 	@$(SETUP)/packages.sh test
 	@$(SETUP)/vectors.sh $(ARGS)
 

@@ -11,6 +11,7 @@
 //! | `uri` | | RFC 7512: token, key, `module-path` or `module-name`, `pin-source=file:` |
 //! | `profile` | | provider profile; brings the module's usual path and the checks that the vendor needs |
 //! | `module` | the URI's or the profile's | absolute path of the PKCS#11 module |
+//! | `module_sha256` | none: not pinned | SHA-256 of the module's file |
 //! | `token_label`, `token_serial` | the URI's | one or both; never a slot number |
 //! | `key_id` | the URI's `id` | `CKA_ID` in hexadecimal |
 //! | `key_label` | the URI's `object` | `CKA_LABEL`, must match as well |
@@ -80,6 +81,7 @@ pub struct RawHsm {
     uri: Option<String>,
     profile: Option<String>,
     module: Option<PathBuf>,
+    module_sha256: Option<String>,
     token_label: Option<String>,
     token_serial: Option<String>,
     key_id: Option<String>,
@@ -111,7 +113,13 @@ impl RawHsm {
             None => None,
         };
         let path = module_path(self.module, &uri, profile.as_ref())?;
-        let module = Module::new(path, self.init_args, self.environment).map_err(at("module"))?;
+        let pin = match self.module_sha256 {
+            Some(text) => Some(text.parse().map_err(at("module_sha256"))?),
+            None => None,
+        };
+        let module = Module::new(path, self.init_args, self.environment)
+            .map_err(at("module"))?
+            .pinned(pin);
         let label = one("token_label", self.token_label, uri.token)?;
         let serial = one("token_serial", self.token_serial, uri.serial)?;
         let token = TokenSelector::new(serial, label).map_err(at("token_label"))?;

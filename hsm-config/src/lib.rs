@@ -62,7 +62,7 @@ mod uri;
 pub use error::{Error, Problem};
 pub use hsm::{Hsm, HsmName, HsmNameError, RawHsm, Strictness};
 pub use key::{KeyId, KeyIdError, KeySelector, KeySelectorError};
-pub use module::{Module, ModuleError};
+pub use module::{Module, ModuleError, ModuleHash};
 pub use pin::{PinError, PinSource, RawPin};
 pub use pool::{Pool, PoolError};
 pub use profile::{PinForm, PinShapeError, Profile, ProfileError, Sessions};

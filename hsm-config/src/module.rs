@@ -11,6 +11,9 @@ use std::fs;
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use sha2::{Digest, Sha256};
 
 /// A PKCS#11 module.
 #[derive(Clone, PartialEq, Eq)]
@@ -22,6 +25,8 @@ pub struct Module {
     pub init_args: Option<String>,
     /// What the worker's environment has beside the few variables that every worker gets.
     pub environment: BTreeMap<String, String>,
+    /// What the file must be, if it is pinned.
+    pub sha256: Option<ModuleHash>,
 }
 
 impl Module {
@@ -53,15 +58,22 @@ impl Module {
             path,
             init_args,
             environment,
+            sha256: None,
         })
+    }
+
+    /// The same module, which must have this content.
+    #[must_use]
+    pub fn pinned(self, sha256: Option<ModuleHash>) -> Self {
+        Self { sha256, ..self }
     }
 
     /// Looks at the file and every directory above it, before it is loaded by the user `me`.
     ///
     /// # Errors
     ///
-    /// Fails if there is no such file, if it is not a regular file, or if somebody other than root
-    /// and `me` could exchange it.
+    /// Fails if there is no such file, if it is not a regular file, if somebody other than root and
+    /// `me` could exchange it, or if it is pinned and another one.
     pub fn check_file(&self, me: u32) -> Result<(), ModuleError> {
         let path = || self.path.clone();
         let unreadable = |source| ModuleError::Unreadable {
@@ -93,7 +105,34 @@ impl Module {
                 });
             }
         }
-        Ok(())
+        self.check_content()
+    }
+
+    /// Looks whether a pinned module's file is the one that is pinned.
+    ///
+    /// # Errors
+    ///
+    /// Fails if it is another one, or if it cannot be read.
+    pub fn check_content(&self) -> Result<(), ModuleError> {
+        let Some(pinned) = self.sha256 else {
+            return Ok(());
+        };
+        let path = self.path.clone();
+        let mut content = Sha256::new();
+        let read = fs::File::open(&path).and_then(|mut file| io::copy(&mut file, &mut content));
+        if let Err(source) = read {
+            return Err(ModuleError::Unreadable { path, source });
+        }
+        let found = ModuleHash(content.finalize().into());
+        if found == pinned {
+            Ok(())
+        } else {
+            Err(ModuleError::Content {
+                path,
+                found,
+                pinned,
+            })
+        }
     }
 
     /// Finds the path behind a p11-kit `module-name`: the `module:` line of `NAME.module`.
@@ -134,7 +173,34 @@ impl fmt::Debug for Module {
             .field("path", &self.path)
             .field("init_args", &self.init_args.as_ref().map(|_| Redacted))
             .field("environment", &variables)
+            .field("sha256", &self.sha256)
             .finish()
+    }
+}
+
+/// The SHA-256 of a module's file, as `sha256sum` writes it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct ModuleHash([u8; 32]);
+
+impl FromStr for ModuleHash {
+    type Err = ModuleError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let mut hash = [0; 32];
+        hex::decode_to_slice(text, &mut hash).map_err(|_| ModuleError::Hash)?;
+        Ok(Self(hash))
+    }
+}
+
+impl fmt::Display for ModuleHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&hex::encode(self.0))
+    }
+}
+
+impl fmt::Debug for ModuleHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ModuleHash({self})")
     }
 }
 
@@ -142,6 +208,24 @@ impl fmt::Debug for Module {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ModuleError {
+    /// A file that was exchanged, or updated.
+    #[error(
+        "{} is not the module that is pinned: its SHA-256 is {found} and `module_sha256` says \
+         {pinned}. If the vendor's package was updated, compare with what the vendor publishes and \
+         write the new one; if not, find out who did that",
+        .path.display()
+    )]
+    Content {
+        /// The module's path.
+        path: PathBuf,
+        /// What the file is.
+        found: ModuleHash,
+        /// What it should be.
+        pinned: ModuleHash,
+    },
+    /// A pin that is no hash.
+    #[error("a SHA-256 is 64 hexadecimal digits, as `sha256sum` writes them")]
+    Hash,
     /// Init arguments that are no C string.
     #[error("the init arguments hold a NUL character")]
     InitArgs,
@@ -245,6 +329,7 @@ mod tests {
             path: path.to_owned(),
             init_args: None,
             environment: BTreeMap::new(),
+            sha256: None,
         }
     }
 
@@ -320,6 +405,30 @@ mod tests {
         mode(&inner, 0o755);
         let directory = module(&inner).check_file(me);
         assert!(matches!(directory, Err(ModuleError::NotFile { .. })));
+    }
+
+    #[test]
+    fn a_module_that_is_pinned_must_be_that_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("m.so");
+        fs::write(&path, "abc").unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
+        let me = path.metadata().unwrap().uid();
+        // FIPS 180-2, appendix B.1.
+        let pin = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+        let pinned = |pin: &str| module(&path).pinned(Some(pin.parse().unwrap()));
+        pinned(pin).check_file(me).unwrap();
+        pinned(&pin.to_uppercase()).check_file(me).unwrap();
+
+        fs::write(&path, "abd").unwrap();
+        module(&path).check_file(me).unwrap();
+        let refused = pinned(pin).check_file(me).unwrap_err();
+        assert!(matches!(refused, ModuleError::Content { .. }), "{refused}");
+        assert!(refused.to_string().contains(pin), "{refused}");
+        for no_hash in ["", "ba78", &format!("{pin}0"), &pin.replace('b', "g")] {
+            let error = no_hash.parse::<ModuleHash>().unwrap_err();
+            assert!(matches!(error, ModuleError::Hash), "{error}");
+        }
     }
 
     #[test]

@@ -17,6 +17,7 @@ mod clock;
 mod driver;
 mod examine;
 mod feed;
+mod greeting;
 mod line;
 mod notice;
 mod outcome;
@@ -72,7 +73,7 @@ impl Agent {
         let shared = Shared {
             status: watch::Sender::new(status),
             running: Arc::new(Running::default()),
-            seen: Mutex::default(),
+            seen: Mutex::new(Seen::new(setup.jobs_remembered)),
             grace: GRACE,
             setup: Arc::new(setup),
         };

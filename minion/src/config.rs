@@ -75,6 +75,8 @@ pub struct Config {
     pub network: Network,
     /// How results are sent.
     pub returns: Returns,
+    /// `minion_jid_queue_hwm`: how many jobs are known again when they are published twice.
+    pub jobs_remembered: u32,
     /// `enable_legacy_startup_events`.
     pub start_events: bool,
     /// `ping_interval`, given in minutes.

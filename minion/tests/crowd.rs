@@ -3,6 +3,7 @@
 #![cfg(feature = "agent")]
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::num::NonZeroU16;
 use std::sync::Arc;
@@ -50,9 +51,15 @@ async fn a_crowd_has_two_descriptors_each_and_moves_without_a_stampede() {
     // The lost master's two listeners are gone.
     assert_eq!(descriptors() - (before - 2), 4 * CROWD);
     let log = second.log();
-    assert_eq!(log.sign_ins.len(), CROWD, "one each, and none was late");
+    let ids: BTreeSet<_> = log.sign_ins.iter().map(|one| &one.id).collect();
+    assert_eq!(
+        (log.sign_ins.len(), ids.len()),
+        (CROWD, CROWD),
+        "one each, and none was late"
+    );
     let hasty = log.sign_ins.iter().filter(|one| one.at - lost < SPREAD / 4);
-    // A quarter of them is expected; a busy machine only makes it less.
+    // A quarter of them is expected, and all of them without a spread: they would take a second of
+    // this machine's time.
     let hasty = hasty.count();
     assert!(hasty <= CROWD / 2, "{hasty} in the first quarter");
     stop.cancel();
@@ -137,7 +144,7 @@ fn descriptors() -> usize {
 const CROWD: usize = 150;
 
 /// The window over which the crowd's sign-ins are spread.
-const SPREAD: Duration = Duration::from_secs(4);
+const SPREAD: Duration = Duration::from_secs(6);
 
 /// Long enough that only a failing test waits for it.
 const LONG: Duration = Duration::from_secs(60);

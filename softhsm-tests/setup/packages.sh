@@ -37,6 +37,8 @@ test)
     need opensc command -v pkcs11-tool
     need openssl command -v openssl
     need python3-venv python3 -c 'import venv, ensurepip'
+    # Salt 3008 depends on timelib, which is published as source alone.
+    need python3-dev python3 -c 'import pathlib, sysconfig; (pathlib.Path(sysconfig.get_path("include")) / "Python.h").stat()'
     # For the networks that the tests of root make; nobody else runs those.
     if ((EUID == 0)); then
         need iproute2 command -v ip

@@ -5,7 +5,7 @@
 #
 # A finished environment is kept and found again by the next clone. One without its marker file was interrupted and is
 # made anew at the same place (a virtual environment can't be moved: its scripts name the path). Needs python3 >= 3.9
-# with venv and PyPI; no compiler. Usage: salt.sh [VERSION ...]; without a version, all that the suite runs.
+# with venv, its headers, a C compiler (3008 depends on timelib, which is published as source alone) and PyPI. Usage: salt.sh [VERSION ...]; without a version, all that the suite runs.
 # salt.sh --list only says which those are.
 set -euo pipefail
 
@@ -15,16 +15,20 @@ cache="${XDG_CACHE_HOME:-$HOME/.cache}/mastersign"
 
 say() { printf 'salt.sh: %s\n' "$*"; }
 
-# The first Python that all three versions run on; Salt 3006 is tested upstream up to 3.11.
+# The first Python that all three versions run on and that has its headers; Salt 3006 is tested upstream up to 3.11.
 find_python() {
     local candidate
     for candidate in python3.11 python3.10 python3.12 python3.9 python3; do
-        if "$candidate" -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 9))' 2>/dev/null; then
+        if "$candidate" - 2>/dev/null <<'EOF'; then
+import ensurepip, pathlib, sys, sysconfig, venv
+headers = pathlib.Path(sysconfig.get_path("include"), "Python.h")
+sys.exit(sys.version_info < (3, 9) or not headers.exists())
+EOF
             echo "$candidate"
             return
         fi
     done
-    say "no python3 >= 3.9 with venv was found; on Debian and Ubuntu: apt-get install python3-venv" >&2
+    say "no python3 >= 3.9 with venv and headers was found; on Debian and Ubuntu: apt-get install python3-venv python3-dev" >&2
     return 1
 }
 

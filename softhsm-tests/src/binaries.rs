@@ -79,7 +79,8 @@ impl Binaries {
 /// Fails if it can't be built.
 pub fn mastersign() -> Result<Command> {
     let mut command = Command::new(&Binaries::get()?.mastersign);
-    for variable in ["MASTERSIGN_CONFIG", "MASTERSIGN_LOG"] {
+    // The last is cargo's, for programs that it starts.
+    for variable in ["MASTERSIGN_CONFIG", "MASTERSIGN_LOG", "LD_LIBRARY_PATH"] {
         command.env_remove(variable);
     }
     command.env("NO_COLOR", "1");

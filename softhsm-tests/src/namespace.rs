@@ -5,7 +5,8 @@
 //! nobody else on the machine. It needs root. It lives as long as the process that holds it, so
 //! nothing is left behind however the test ends.
 
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, Ipv6Addr};
+use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
@@ -66,6 +67,26 @@ impl Namespace {
         inside
     }
 
+    /// The same with this file in the place of `/etc/hosts`, for this command alone.
+    #[must_use]
+    pub fn inside_with_hosts(&self, hosts: &Path, command: &Command) -> Command {
+        let mut private = Command::new("unshare");
+        // Mounts of a namespace of its own go nowhere else (unshare(1), --propagation).
+        private
+            .args(["--mount", "sh", "-c"])
+            .arg("mount --bind \"$0\" /etc/hosts && exec \"$@\"")
+            .arg(hosts)
+            .arg(command.get_program())
+            .args(command.get_args());
+        for (name, value) in command.get_envs() {
+            match value {
+                Some(value) => private.env(name, value),
+                None => private.env_remove(name),
+            };
+        }
+        self.inside(&private)
+    }
+
     /// Makes the firewall treat a master like that, on both of Salt's ports, until [`lift`].
     ///
     /// [`lift`]: Namespace::lift
@@ -103,6 +124,23 @@ impl Namespace {
     ///
     /// Fails if `nft` does.
     pub fn hits(&self) -> Result<u64> {
+        self.hits_where(|_| true)
+    }
+
+    /// How many of them were for this master, or from it.
+    ///
+    /// # Errors
+    ///
+    /// Fails if `nft` does.
+    pub fn hits_of(&self, master: Ipv4Addr) -> Result<u64> {
+        let master = Value::from(master.to_string());
+        self.hits_where(|rule| {
+            let mut parts = rule.iter();
+            parts.any(|part| part.pointer("/match/right") == Some(&master))
+        })
+    }
+
+    fn hits_where(&self, counts: impl Fn(&[Value]) -> bool) -> Result<u64> {
         let list = self.nft(&["--json", "list", "chain", "inet", "faults", "input"])?;
         let list: Value = serde_json::from_str(&list)?;
         let rules = list.pointer("/nftables").and_then(Value::as_array);
@@ -110,6 +148,7 @@ impl Namespace {
             .context("nft lists nothing")?
             .iter()
             .filter_map(|rule| rule.pointer("/rule/expr")?.as_array())
+            .filter(|rule| counts(rule.as_slice()))
             .flatten();
         let packets = parts.filter_map(|part| part.pointer("/counter/packets")?.as_u64());
         Ok(packets.sum())
@@ -123,6 +162,19 @@ impl Namespace {
     pub fn connections_to(&self, master: Ipv4Addr) -> Result<usize> {
         let mut command = Command::new("ss");
         command.args(["-Hnt", "state", "established", "dst", &master.to_string()]);
+        Ok(run(&self.inside(&command))?.lines().count())
+    }
+
+    /// How many connections to Salt's ports come from this address and are established.
+    ///
+    /// # Errors
+    ///
+    /// Fails without `ss`.
+    pub fn connections_from(&self, minion: Ipv6Addr) -> Result<usize> {
+        let mut command = Command::new("ss");
+        command.args(["-Hnt", "state", "established"]).arg(format!(
+            "src [{minion}] and ( dport = :4505 or dport = :4506 )"
+        ));
         Ok(run(&self.inside(&command))?.lines().count())
     }
 
@@ -171,6 +223,10 @@ pub fn inside(namespace: Option<&Namespace>, command: Command) -> Command {
     }
 }
 
+/// An address of IPv6 that is the network's own and no master's.
+pub const SPARE: Ipv6Addr = Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, 2);
+
 const SETUP: &str = "ip link set lo up \
+    && ip address add fd00::2/128 dev lo nodad \
     && nft add table inet faults \
     && nft 'add chain inet faults input { type filter hook input priority 0; }'";

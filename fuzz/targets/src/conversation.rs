@@ -72,7 +72,8 @@ pub fn auth_signed_load_seeds() -> Vec<Vec<u8>> {
 pub fn publication(body: &[u8]) {
     let mut publications = publications();
     if publications.open(body).is_ok() {
-        let recorded = ["test.ping.pub", "test.version.pub"].map(|name| JOB.frame(name));
+        // Its publications are in other conversations as well.
+        let recorded = frames(".pub");
         let load = field(body, "load");
         assert!(recorded.iter().any(|frame| field(frame, "load") == load));
     }

@@ -220,6 +220,10 @@ impl World {
                     .saturating_add(Duration::from_millis(u64::from(which) << 6));
                 None
             }
+            14 => {
+                let attempt = *self.open.get(pick(self.open.len())?)?;
+                Some(Event::Reached { attempt })
+            }
             _ => Some(Event::Woke),
         }
     }

@@ -15,6 +15,7 @@ use minion::wire::msgpack::Value;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
+use tokio::time::timeout;
 
 pub use exchange::{Exchange, foreign_answer};
 pub use log::{Log, SignIn};
@@ -311,9 +312,14 @@ impl Master {
     }
 
     /// Waits until the log is as `reached` says.
+    ///
+    /// # Panics
+    ///
+    /// If it never is.
     pub async fn until(&self, reached: impl FnMut(&Log) -> bool) {
         let mut log = self.inner.log.subscribe();
-        log.wait_for(reached).await.unwrap();
+        let waited = timeout(PATIENCE, log.wait_for(reached)).await;
+        assert!(waited.is_ok(), "it did not come to that: {:#?}", self.log());
     }
 }
 
@@ -326,6 +332,9 @@ impl Inner {
         self.log.send_modify(change);
     }
 }
+
+/// Long enough that only a failing test waits for it.
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Which of the two sockets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

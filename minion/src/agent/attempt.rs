@@ -56,15 +56,24 @@ pub(super) enum Wanted {
     None,
 }
 
-/// Signs in.
-pub(super) async fn sign_in(setup: &Setup, asked: Asked<'_>) -> Result<SignedIn, Failed> {
+/// Signs in; calls `reached` when the master has taken the connection and is about to be asked.
+pub(super) async fn sign_in(
+    setup: &Setup,
+    asked: Asked<'_>,
+    reached: impl FnOnce(),
+) -> Result<SignedIn, Failed> {
     let deadline = after(asked.within);
-    timeout_at(deadline, run(setup, asked, deadline))
+    timeout_at(deadline, run(setup, asked, deadline, reached))
         .await
         .unwrap_or(Err(Failed::NoAnswer(asked.within)))
 }
 
-async fn run(setup: &Setup, asked: Asked<'_>, deadline: Instant) -> Result<SignedIn, Failed> {
+async fn run(
+    setup: &Setup,
+    asked: Asked<'_>,
+    deadline: Instant,
+    reached: impl FnOnce(),
+) -> Result<SignedIn, Failed> {
     let mut targets = addresses(
         &asked.master.host,
         asked.master.port.get(),
@@ -78,6 +87,7 @@ async fn run(setup: &Setup, asked: Asked<'_>, deadline: Instant) -> Result<Signe
         targets.sort_by_key(|target| target.ip() != known.ip());
     }
     let (address, request) = reach(setup, targets, deadline).await?;
+    reached();
     let (session, request) = shake_hands(setup, asked.master, request, deadline).await?;
     let publisher = publisher(setup, address, session.publish_port);
     let subscription = match asked.publications {

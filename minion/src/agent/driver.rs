@@ -157,6 +157,7 @@ impl Driver {
                 channel,
                 publication,
             } => self.published(channel, *publication),
+            Notice::Reached { attempt } => self.events.push_back(Event::Reached { attempt }),
         }
     }
 
@@ -313,7 +314,9 @@ impl Driver {
                         within,
                         publications,
                     };
-                    sign_in(&shared.setup, asked).await
+                    // A driver with that many notices is told by the deadline; it waits less then.
+                    let reached = || drop(sender.try_send(Notice::Reached { attempt }));
+                    sign_in(&shared.setup, asked, reached).await
                 }
                 None => Err(Failed::NoAddress),
             };

@@ -49,7 +49,7 @@ pub async fn examine(setup: &Setup, master: &Master) -> Verdict {
         within: setup.failover.auth_timeout,
         publications: Wanted::None,
     };
-    match sign_in(setup, asked).await {
+    match sign_in(setup, asked, || ()).await {
         Ok(signed_in) => Verdict::Verifies(Found {
             address: signed_in.address,
             key: signed_in.session.master.hash(),

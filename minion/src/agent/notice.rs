@@ -27,6 +27,8 @@ pub(super) enum Notice {
         channel: Arc<Channel>,
         publication: Box<Publication>,
     },
+    /// A master has taken the connection of an attempt and is being asked.
+    Reached { attempt: AttemptId },
 }
 
 /// The two services of a master, each of which can hang alone.

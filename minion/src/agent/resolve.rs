@@ -6,7 +6,8 @@ use std::net::{IpAddr, SocketAddr};
 /// All addresses of a host, in the resolver's order but with the families alternating (RFC 8305,
 /// section 4): a whole family that leads nowhere costs one attempt before the other has its turn.
 ///
-/// `ipv6` is Salt's option: only that family, or what there is.
+/// `ipv6` is Salt's option: false leaves the addresses of IPv6 out, true those of IPv4, unless there
+/// are no others.
 pub(super) async fn addresses(
     host: &str,
     port: u16,
@@ -16,9 +17,18 @@ pub(super) async fn addresses(
         return Ok(vec![SocketAddr::new(address, port)]);
     }
     let found = tokio::net::lookup_host((host, port)).await?;
-    // Salt 3008.5, salt/utils/network.py, dns_check.
-    let wanted = found.filter(|address| ipv6.is_none_or(|six| address.is_ipv6() == six));
-    Ok(interleaved(wanted.collect()))
+    Ok(interleaved(wanted(found.collect(), ipv6)))
+}
+
+/// Salt 3006.30 to 3008.5, `salt/utils/network.py`, `dns_check`: after a lookup of IPv6 alone that
+/// finds nothing there is one of IPv4, but not the other way round.
+fn wanted(mut found: Vec<SocketAddr>, ipv6: Option<bool>) -> Vec<SocketAddr> {
+    match ipv6 {
+        Some(false) => found.retain(SocketAddr::is_ipv4),
+        Some(true) if found.iter().any(SocketAddr::is_ipv6) => found.retain(SocketAddr::is_ipv6),
+        Some(true) | None => {}
+    }
+    found
 }
 
 fn interleaved(found: Vec<SocketAddr>) -> Vec<SocketAddr> {
@@ -56,6 +66,20 @@ mod tests {
         assert_eq!(interleaved(found.to_vec()), expected);
         let found = ["[::1]:1", "10.0.0.1:1", "10.0.0.2:1"].map(at);
         assert_eq!(interleaved(found.to_vec()), found);
+    }
+
+    #[test]
+    fn ipv6_chooses_a_family_as_salt_does() {
+        let (four, six) = (at("10.0.0.1:1"), at("[::1]:1"));
+        for (ipv6, found, expected) in [
+            (None, vec![four, six], vec![four, six]),
+            (Some(true), vec![four, six], vec![six]),
+            (Some(true), vec![four], vec![four]),
+            (Some(false), vec![six, four], vec![four]),
+            (Some(false), vec![six], vec![]),
+        ] {
+            assert_eq!(wanted(found.clone(), ipv6), expected, "{ipv6:?} {found:?}");
+        }
     }
 
     #[tokio::test]

@@ -6,28 +6,25 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
-use tokio::time::{interval_at, sleep_until};
 use tokio_util::task::AbortOnDropHandle;
 
 use super::attempt::{SignedIn, request_options};
-use super::channel::{CallError, Channel, Parts};
-use super::clock::{after, ascii_time};
+use super::channel::{Channel, Parts};
 use super::feed::{Feed, Keys, Order};
+use super::greeting::Greeting;
 use super::line::Question;
 use super::notice::Notice;
 use super::setup::Setup;
-use super::speak::{Line, chain};
-use crate::failover::{AttemptId, Level, Position, ProbeId};
+use crate::failover::{AttemptId, Position, ProbeId};
 use crate::wire::msgpack::Value;
-use crate::wire::request::{Command, Requests};
+use crate::wire::request::Requests;
 
 /// A session; its tasks end with it, but for the returns that are under way.
 #[derive(Debug)]
 pub(super) struct Session {
     pub(super) channel: Arc<Channel>,
     feed: FeedHandle,
-    /// Tells the master that we are here, once and then as often as `ping_interval` says.
-    _greeting: AbortOnDropHandle<()>,
+    greeting: Greeting,
 }
 
 #[derive(Debug)]
@@ -48,7 +45,7 @@ pub(super) struct Beginning {
 
 impl Session {
     /// Begins a session. A renewal goes on with the feed of the session before, so that nothing
-    /// that is published meanwhile is missed.
+    /// that is published meanwhile is missed, and with what that had still to tell the master.
     ///
     /// Fails only if a renewal finds no session to renew.
     pub(super) fn begin(
@@ -78,35 +75,29 @@ impl Session {
             channel: Arc::clone(&channel),
             last_serial: signed_in.last_serial,
         };
-        let (feed, greet) = match signed_in.subscription {
+        let (feed, greeting) = match signed_in.subscription {
             Some(subscription) => {
-                let setup = Arc::clone(setup);
-                let (feed, orders) = Feed::new(setup, subscription, keys, notices.clone());
+                let notices = || notices.clone();
+                let greeting = Greeting::begin(setup, &channel, grains, notices());
+                let (feed, orders) = Feed::new(Arc::clone(setup), subscription, keys, notices());
                 let task = AbortOnDropHandle::new(tokio::spawn(feed.run()));
-                (
-                    FeedHandle {
-                        orders,
-                        _task: task,
-                    },
-                    true,
-                )
+                let feed = FeedHandle {
+                    orders,
+                    _task: task,
+                };
+                (feed, greeting)
             }
             None => {
-                let feed = before?.feed;
+                let Self { feed, greeting, .. } = before?;
                 feed.orders.try_send(Order::Rekey(Box::new(keys))).ok()?;
-                (feed, false)
+                greeting.go_on_with(&channel);
+                (feed, greeting)
             }
-        };
-        let greeting = Greeting {
-            setup: Arc::clone(setup),
-            channel: Arc::clone(&channel),
-            notices: notices.clone(),
-            grains,
         };
         Some(Self {
             channel,
             feed,
-            _greeting: AbortOnDropHandle::new(tokio::spawn(greeting.run(greet))),
+            greeting,
         })
     }
 
@@ -125,104 +116,5 @@ impl Session {
         self.channel.ask(Question { probe, within });
         // A feed whose queue is full hangs, and so the probe is not answered, as it should be.
         let _ = self.feed.orders.try_send(Order::Probe { probe, within });
-    }
-}
-
-/// What tells the master that the minion is here.
-struct Greeting {
-    setup: Arc<Setup>,
-    channel: Arc<Channel>,
-    grains: Arc<Value>,
-    notices: mpsc::Sender<Notice>,
-}
-
-impl Greeting {
-    async fn run(self, greet: bool) {
-        let id = self.setup.identity.id();
-        if greet {
-            // Salt 3008.5, salt/minion.py, Minion._fire_master_minion_start.
-            let data = format!("Minion {id} started at {}", ascii_time());
-            if self.setup.legacy_start_event {
-                self.fire("minion_start", &data).await;
-            }
-            self.fire(&format!("salt/minion/{id}/start"), &data).await;
-            Line::new(Level::Info, "Minion is ready to receive requests!").say();
-        }
-        let grains = async {
-            if greet && self.setup.tell_grains {
-                // An idle session keeps no room for it.
-                Box::pin(self.tell_grains()).await;
-            }
-        };
-        tokio::join!(grains, self.live());
-    }
-
-    /// Tells that the minion lives, whatever becomes of the grains meanwhile.
-    async fn live(&self) {
-        let Some(every) = self.setup.ping_interval.filter(|every| !every.is_zero()) else {
-            return;
-        };
-        let mut ticks = interval_at(after(every), every);
-        // The agent that nobody drives any more has ended.
-        while !self.notices.is_closed() {
-            ticks.tick().await;
-            // Salt 3008.5, salt/minion.py, Minion.tune_in, ping_master.
-            self.fire("minion_ping", "ping").await;
-        }
-    }
-
-    /// Salt 3008.5, `salt/channel/client.py`, `_send_with_retry`. A try there ends by its timeout
-    /// alone, for ZeroMQ connects anew meanwhile; so one that fails earlier waits here for that, and
-    /// nobody besets a master that closes its connections.
-    async fn tell_grains(&self) {
-        let command = Command::Pillar {
-            grains: Value::clone(&self.grains),
-        };
-        let within = self.setup.returns.request_timeout;
-        let mut left = self.setup.returns.request_tries;
-        loop {
-            left = left.saturating_sub(1);
-            let end = after(within);
-            let Err(error) = self.channel.tell(&command, within).await else {
-                return;
-            };
-            let why = chain(&error);
-            if left == 0 || !error.is_transient() {
-                tracing::warn!(
-                    target: "minion::agent",
-                    "the grains did not reach the master, so salt -G may not find this minion: \
-                     {why}"
-                );
-                return self.tell_if_stale(&error).await;
-            }
-            tracing::debug!(
-                target: "minion::agent",
-                "the grains did not reach the master and are told again: {why}"
-            );
-            sleep_until(end).await;
-        }
-    }
-
-    async fn fire(&self, tag: &str, data: &str) {
-        let event = Command::Event {
-            tag: tag.to_owned(),
-            data: Value::from(data),
-        };
-        let within = self.setup.returns.request_timeout;
-        if let Err(error) = self.channel.call(&event, within).await {
-            tracing::warn!(
-                target: "minion::agent",
-                "the event {tag} did not reach the master: {}",
-                chain(&error)
-            );
-            self.tell_if_stale(&error).await;
-        }
-    }
-
-    async fn tell_if_stale(&self, error: &CallError) {
-        if error.is_stale() {
-            let attempt = self.channel.attempt;
-            let _ = self.notices.send(Notice::KeysRefused { attempt }).await;
-        }
     }
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::random::{NoRandomness, bytes};
 use super::store::Store;
 use crate::config::{Master, Network, Returns};
-use crate::failover::Settings;
+use crate::failover::{Random, Settings};
 use crate::jobs::{self, Answer, Context};
 use crate::verify::{Algorithm, Fingerprint};
 use crate::wire::auth::{self, Token};
@@ -43,6 +43,8 @@ pub struct Setup {
     pub returns: Returns,
     /// The hash of publications' signatures: the masters' `publish_signing_algorithm`.
     pub publications: Algorithm,
+    /// How many jobs are known again when they are published twice (`minion_jid_queue_hwm`).
+    pub jobs_remembered: u32,
     /// Whether the start is told under its old name too (`enable_legacy_startup_events`).
     pub legacy_start_event: bool,
     /// Whether each master is told the grains, so that `salt -G` finds this minion. It is done by
@@ -79,6 +81,7 @@ impl Setup {
             rhythm: RHYTHM,
             returns: Returns::default(),
             publications: Algorithm::Sha1,
+            jobs_remembered: 100,
             legacy_start_event: true,
             tell_grains: false,
             ping_interval: None,
@@ -86,6 +89,14 @@ impl Setup {
             grains: Arc::new(Value::Map(Vec::new())),
             handler: Arc::new(Stock),
         }
+    }
+
+    /// How long one try of a return may take: between `return_retry_timer` and
+    /// `return_retry_timer_max`.
+    pub(super) fn patience(&self, random: &mut Random) -> Duration {
+        let returns = self.returns;
+        let width = returns.retry_timer_max.saturating_sub(returns.retry_timer);
+        returns.retry_timer.saturating_add(random.within(width))
     }
 }
 

@@ -7,7 +7,6 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, timeout, timeout_at};
@@ -207,7 +206,7 @@ impl Work {
         let mut last = String::new();
         let mut signed_in = false;
         for _ in 0..self.setup.returns.retry_tries.max(1) {
-            let within = self.patience(&mut random);
+            let within = self.setup.patience(&mut random);
             let spread = self.setup.failover.random_reauth_delay;
             let (end, later) = (after(within), after(within.saturating_add(spread)));
             let stale = match channel.call(command, within).await {
@@ -246,7 +245,7 @@ impl Work {
             within: setup.failover.auth_timeout,
             publications: Wanted::None,
         };
-        let signed_in = sign_in(setup, asked).await.ok()?;
+        let signed_in = sign_in(setup, asked, || ()).await.ok()?;
         let session = signed_in.session;
         Some(Channel::open(Parts {
             attempt: old.attempt,
@@ -258,13 +257,6 @@ impl Work {
             options: request_options(setup, signed_in.address, setup.failover.auth_timeout),
             notices: self.notices.clone(),
         }))
-    }
-
-    /// How long one try may take: between `return_retry_timer` and `return_retry_timer_max`.
-    fn patience(&self, random: &mut Random) -> Duration {
-        let returns = self.setup.returns;
-        let width = returns.retry_timer_max.saturating_sub(returns.retry_timer);
-        returns.retry_timer.saturating_add(random.within(width))
     }
 
     /// Waits until there is a newer session with the same master, or until the end.

@@ -86,6 +86,7 @@ fn setup(config: &Config) -> anyhow::Result<Setup> {
         publish_port: config.publish_port,
         returns: config.returns,
         publications: config.publish_signing_algorithm,
+        jobs_remembered: config.jobs_remembered,
         legacy_start_event: config.start_events,
         tell_grains: true,
         ping_interval: config.ping_interval,

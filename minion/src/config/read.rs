@@ -45,6 +45,7 @@ pub(super) fn read(
         keysize: keysize(options)?,
         network: network::network(options)?,
         returns: network::returns(options)?,
+        jobs_remembered: options.count("minion_jid_queue_hwm")?.unwrap_or(100),
         start_events: options
             .boolean("enable_legacy_startup_events")?
             .unwrap_or(true),

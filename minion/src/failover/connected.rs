@@ -21,6 +21,7 @@ impl Machine {
     /// Begins a session on an attempt that was accepted.
     pub(super) fn connect(&mut self, by: Attempt, reason: Reason, actions: &mut Vec<Action>) {
         self.asks = 0;
+        self.crowded = 0;
         self.rests = 0;
         self.rounds = 0;
         self.unresolved = 0;

@@ -38,6 +38,12 @@ pub enum Event {
         /// The probe.
         probe: ProbeId,
     },
+    /// The master of this attempt has taken the question. If no answer comes, it is not gone but
+    /// has more to do than it can.
+    Reached {
+        /// The attempt.
+        attempt: AttemptId,
+    },
     /// The moment of the last [`Action::WaitUntil`](super::Action::WaitUntil) has come.
     Woke,
 }

@@ -52,6 +52,8 @@ pub struct Machine {
     pub(super) asks: u32,
     /// Rounds that failed in a row: how long the next rest is.
     pub(super) rests: u32,
+    /// Rounds in a row in which a master was too busy to answer.
+    pub(super) crowded: u32,
     /// Rounds that count for `master_tries`.
     pub(super) rounds: u32,
     /// Look-ups that failed in a row.
@@ -74,10 +76,12 @@ impl Machine {
             last: None,
             asks: 0,
             rests: 0,
+            crowded: 0,
             rounds: 0,
             unresolved: 0,
             phase: Phase::Seeking(Search {
                 attempts: Vec::new(),
+                crowded: false,
                 next_start: now,
                 only: None,
                 pending: None,
@@ -130,7 +134,17 @@ impl Machine {
             Event::Disconnected { attempt } => self.disconnected(attempt, actions),
             Event::KeysRefused { attempt } => self.keys_refused(attempt),
             Event::ProbeAnswered { probe } => self.probe_answered(probe),
+            Event::Reached { attempt } => self.reached(attempt),
             Event::Woke => {}
+        }
+    }
+
+    /// Only a search asks how busy a master is: a session that is not renewed is lost either way.
+    fn reached(&mut self, id: AttemptId) {
+        if let Phase::Seeking(search) = &mut self.phase
+            && let Some(attempt) = search.attempts.iter_mut().find(|one| one.id == id)
+        {
+            attempt.reached = true;
         }
     }
 
@@ -198,6 +212,7 @@ impl Machine {
             deadline: self.now.after(self.policy.auth_timeout),
             id: AttemptId(self.fresh_id()),
             master,
+            reached: false,
         };
         if let Some(candidate) = self.candidates.get_mut(master) {
             candidate.hold_until = candidate.hold_until.max(self.now.after(SHORTEST_GAP));

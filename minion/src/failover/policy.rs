@@ -128,6 +128,7 @@ impl Settings {
         Policy {
             acceptance: Backoff::new(wait, cap),
             auth_timeout: self.auth_timeout,
+            crowd: Backoff::new(wait, cap.max(CROWD)),
             auth_tries: if failover { 1 } else { self.auth_tries.max(1) },
             failback: own.or(alive).filter(|_| self.master_failback && failover),
             keeps_first: self.master_failback && failover,
@@ -190,6 +191,7 @@ pub struct Policy {
     pub(super) acceptance: Backoff,
     pub(super) auth_timeout: Duration,
     pub(super) auth_tries: u32,
+    pub(super) crowd: Backoff,
     pub(super) failback: Option<Duration>,
     pub(super) keeps_first: bool,
     pub(super) loss_spread: Duration,
@@ -247,6 +249,10 @@ pub enum PolicyError {
 /// What a master gets on top of `master_alive_interval` before it is taken for lost: a second, less
 /// what a busy machine needs to wake us and to say so.
 const GRACE: Duration = Duration::from_millis(900);
+
+/// How long the wait after an unanswered question may become: ten thousand minions that ask once in
+/// forty to eighty seconds are 170 a second, where a real master on two cores answers four hundred.
+const CROWD: Duration = Duration::from_secs(80);
 
 /// No wait between rounds begins shorter; Salt's `recon_default`.
 const SHORTEST_WAIT: Duration = Duration::from_secs(1);

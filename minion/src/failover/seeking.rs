@@ -22,6 +22,7 @@ impl Machine {
         self.candidates.begin_round();
         self.phase = Phase::Seeking(Search {
             attempts: Vec::new(),
+            crowded: false,
             next_start: self.now,
             only,
             pending: None,
@@ -58,10 +59,20 @@ impl Machine {
         if failure == Failure::NoAnswer {
             candidate.timeouts = candidate.timeouts.saturating_add(1);
         }
+        let crowded = failure == Failure::NoAnswer && attempt.reached;
         if failure == Failure::NoAnswer && candidate.timeouts < tries {
             // Asked again, but not before this attempt would have ended: an early failure is no
-            // reason to hurry.
-            candidate.hold_until = candidate.hold_until.max(attempt.deadline);
+            // reason to hurry. A crowd is one to wait.
+            let again = if crowded {
+                let wait = self
+                    .policy
+                    .crowd
+                    .delay(candidate.timeouts, &mut self.random);
+                attempt.deadline.after(wait)
+            } else {
+                attempt.deadline
+            };
+            candidate.hold_until = candidate.hold_until.max(again);
         } else {
             candidate.verdict = Some(Verdict::Failed(failure));
         }
@@ -73,6 +84,7 @@ impl Machine {
             actions.push(Action::Report(Report::TryingNext(address)));
         }
         if let Phase::Seeking(search) = &mut self.phase {
+            search.crowded |= crowded;
             search.next_start = now;
             search.only = None;
         }
@@ -177,6 +189,7 @@ impl Machine {
         actions: &mut Vec<Action>,
     ) {
         self.asks = self.asks.saturating_add(1);
+        self.crowded = 0;
         self.rests = 0;
         self.rounds = 0;
         let wait = self.policy.acceptance.full(self.asks);
@@ -234,6 +247,8 @@ impl Machine {
     fn rest(&mut self, reason: Reason, actions: &mut Vec<Action>) {
         actions.push(Action::Report(Report::NoMaster));
         self.rests = self.rests.saturating_add(1);
+        let crowded = matches!(&self.phase, Phase::Seeking(search) if search.crowded);
+        self.crowded = self.crowded.saturating_add(u32::from(crowded));
         let spared = self.policy.safemode && self.candidates.any_failed(Failure::NoAnswer);
         self.rounds = self.rounds.saturating_add(u32::from(!spared));
         if self
@@ -250,10 +265,13 @@ impl Machine {
             self.end(exit, Duration::ZERO);
             return;
         }
+        let wait = if crowded {
+            self.policy.crowd.delay(self.crowded, &mut self.random)
+        } else {
+            self.policy.rest.delay(self.rests, &mut self.random)
+        };
         self.phase = Phase::Resting {
-            until: self
-                .now
-                .after(self.policy.rest.delay(self.rests, &mut self.random)),
+            until: self.now.after(wait),
             only: None,
             reason,
         };

@@ -1,11 +1,10 @@
 //! Which jobs were taken on already.
 //!
 //! A master that restarts, or a second master that has the same job, may publish a job again; a
-//! stock minion remembers the last hundred of all its masters (Salt 3008.5, `salt/minion.py`,
-//! `MinionManager.jid_queue`, `_handle_decoded_payload_impl`, `minion_jid_queue_hwm`).
+//! stock minion remembers the last hundred of all its masters (Salt 3006.30 to 3008.5,
+//! `salt/minion.py`, `MinionManager.jid_queue`, `_handle_decoded_payload`).
 
 use std::collections::VecDeque;
-use std::num::NonZeroUsize;
 
 use crate::wire::publish::Jid;
 
@@ -14,13 +13,13 @@ use crate::wire::publish::Jid;
 #[derive(Clone, Debug)]
 pub struct Seen {
     jids: VecDeque<Jid>,
-    limit: NonZeroUsize,
+    limit: u32,
 }
 
 impl Seen {
-    /// Remembers `limit` jobs: `minion_jid_queue_hwm`.
+    /// Remembers `limit` jobs: `minion_jid_queue_hwm`. With 0 every job is new.
     #[must_use]
-    pub const fn new(limit: NonZeroUsize) -> Self {
+    pub const fn new(limit: u32) -> Self {
         Self {
             jids: VecDeque::new(),
             limit,
@@ -32,17 +31,12 @@ impl Seen {
         if self.jids.contains(jid) {
             return false;
         }
-        if self.jids.len() >= self.limit.get() {
-            self.jids.pop_front();
-        }
         self.jids.push_back(jid.clone());
+        // In Salt's order, which is why a limit of 0 is one.
+        if u32::try_from(self.jids.len()).is_ok_and(|count| count <= self.limit) {
+            return true;
+        }
+        self.jids.pop_front();
         true
-    }
-}
-
-impl Default for Seen {
-    fn default() -> Self {
-        const HUNDRED: NonZeroUsize = NonZeroUsize::MIN.saturating_add(99);
-        Self::new(HUNDRED)
     }
 }

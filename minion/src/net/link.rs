@@ -53,7 +53,7 @@ impl Link {
                 self.heartbeat.heard(Instant::now().into_std());
                 if let Event::Ping { ttl } = event {
                     self.heartbeat.set_ttl(ttl);
-                    self.answered = self.answered.saturating_add(1);
+                    self.note_answer();
                 }
                 return Ok(event);
             }
@@ -74,6 +74,17 @@ impl Link {
                     }
                 }
             }
+        }
+    }
+
+    /// The number is the connection's own, so that a log shows whether it was always the same one.
+    fn note_answer(&mut self) {
+        self.answered = self.answered.saturating_add(1);
+        if tracing::enabled!(target: "minion::net", tracing::Level::TRACE)
+            && let Ok(peer) = self.stream.peer_addr()
+        {
+            let number = self.answered;
+            tracing::trace!(target: "minion::net", "PING {number} of {peer} is answered");
         }
     }
 

@@ -2,6 +2,7 @@
 //! back, and no job lost by it.
 
 pub(crate) mod fleet;
+mod greeting;
 mod options;
 
 use std::time::Duration;

@@ -6,8 +6,6 @@
 
 use minion::verify::{Fingerprint, PublicKey};
 
-use crate::vectors::VECTORS;
-
 struct Expected {
     file: &'static str,
     hash: &'static str,
@@ -18,21 +16,21 @@ struct Expected {
 
 const EXPECTED: [Expected; 3] = [
     Expected {
-        pem: VECTORS[0].master,
+        pem: include_str!("../vectors/fingerprints/master.pub"),
         hash: "4bdf07a2877195d55b3f3dda233cebed13045170858b341a96b9d25459f66734",
         file: "7f5f8f8cd68e629655a21fa5277e6b5fd068d25e183aee580cead74158058052",
         spki: "16f5932c1652174e430405a9503f445ae9c643c734e802d3320826b35abbf2cd",
         salt: "84:29:39:40:48:53:76:2a:7d:64:1e:2e:39:c9:9a:17:9c:95:2d:85:9b:a7:08:4c:38:10:de:4e:c3:a1:c5:a5",
     },
     Expected {
-        pem: VECTORS[0].master_sign,
+        pem: include_str!("../vectors/fingerprints/master_sign.pub"),
         hash: "5e13dad744854457b99fa2beae816936de9fb8a5b04f30c3a8235495cca9f881",
         file: "bbff0cd09b5c65a932a0ce81a5e76315e4e111a6594a969297f0e1f9db5561d3",
         spki: "72a2e3784db6620578ca4cc60e213b71e9654c090534de1087d4d1893b9068f9",
         salt: "80:8b:a6:a5:6d:cc:6e:fa:15:d9:d0:2e:69:53:19:ec:15:b9:75:f5:1a:b3:be:c2:8b:07:c8:58:62:fb:1c:5a",
     },
     Expected {
-        pem: VECTORS[3].master,
+        pem: include_str!("../vectors/fingerprints/other.pub"),
         hash: "a373cb7e2d68928c15f1fb717e750ffe480b88f8a311fdae6a453ecb6c990762",
         file: "b1c52f6176a07c718703fe844ee98dbcc6a9224bcf9723ddd8c19d8711b06849",
         spki: "a8268697d099b0909abd7873b59138afb028d1aa25ab27d633c2495c036e173c",

@@ -5,11 +5,13 @@
 //! for the fleet unless that is the point, so what is refused is refused for its one fault. Behind
 //! it in the minion's list stands a good master, to which the minion must get away, or return.
 
+mod algorithm;
 mod cells;
 mod combination;
 mod disk;
 mod keys;
 mod minion;
+mod peer;
 mod pem;
 mod publication;
 mod resource;

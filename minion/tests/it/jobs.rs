@@ -3,7 +3,6 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
-use std::num::NonZeroUsize;
 use std::time::{Duration, Instant};
 
 use minion::jobs::{Answer, Context, Master, Reply, Seen, matches, run};
@@ -123,8 +122,8 @@ fn without_a_master_there_is_no_fingerprint_of_one() {
 }
 
 #[test]
-fn a_job_is_new_once_until_a_hundred_others_came() {
-    let mut seen = Seen::default();
+fn a_job_is_new_once_until_as_many_others_came_as_are_remembered() {
+    let mut seen = Seen::new(100);
     let jid = |number: u64| format!("2026112522{number:010}").parse().unwrap();
     assert!(seen.is_new(&jid(0)));
     assert!(!seen.is_new(&jid(0)));
@@ -134,8 +133,12 @@ fn a_job_is_new_once_until_a_hundred_others_came() {
     assert!(!seen.is_new(&jid(0)));
     assert!(seen.is_new(&jid(100)));
     assert!(seen.is_new(&jid(0)));
-    let mut one = Seen::new(NonZeroUsize::MIN);
-    assert!(one.is_new(&jid(1)) && one.is_new(&jid(2)) && one.is_new(&jid(1)));
+    let mut one = Seen::new(1);
+    assert!(one.is_new(&jid(1)) && !one.is_new(&jid(1)));
+    assert!(one.is_new(&jid(2)) && one.is_new(&jid(1)));
+    // As in Salt, whose list is cut after the job was put there.
+    let mut none = Seen::new(0);
+    assert!(none.is_new(&jid(1)) && none.is_new(&jid(1)));
 }
 
 #[test]

@@ -153,6 +153,35 @@ async fn each_master_is_told_the_grains_by_which_it_finds_minions() {
 }
 
 #[tokio::test]
+async fn a_job_is_known_again_as_long_as_minion_jid_queue_hwm_says() {
+    const OTHER: &str = "20261125120000000002";
+    const LAST: &str = "20261125120000000003";
+    let returns = async |options| {
+        let fleet = Fleet::new(1).await;
+        let mut program = Program::start(&fleet, options, |_| {});
+        program.sees(&[READY.to_owned()]).await;
+        for jid in [JID, JID, OTHER, JID, LAST] {
+            assert_eq!(fleet[0].publish(Job::ping(jid)).await, 1);
+        }
+        // A minion takes jobs on in order and finishes those under way at its end.
+        fleet[0].until(|log| log.returned(LAST)).await;
+        program.terminate();
+        assert_eq!(program.code().await, Some(0));
+        let mut returns = fleet[0].read(|log| {
+            let returns = log.returns().into_iter();
+            returns.map(str::to_owned).collect::<Vec<_>>()
+        });
+        returns.sort();
+        returns
+    };
+    assert_eq!(returns("").await, [JID, OTHER, LAST]);
+    let one = "minion_jid_queue_hwm: 1\n";
+    assert_eq!(returns(one).await, [JID, JID, OTHER, LAST]);
+    let none = "minion_jid_queue_hwm: 0\n";
+    assert_eq!(returns(none).await, [JID, JID, JID, OTHER, LAST]);
+}
+
+#[tokio::test]
 async fn it_subscribes_where_and_to_what_the_configuration_says() {
     let fleet = Fleet::new(2).await;
     let elsewhere = fleet[1].publish_address().port();

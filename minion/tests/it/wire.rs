@@ -3,7 +3,11 @@
 
 pub(crate) mod capture;
 mod captures;
+mod damage;
 mod hostile;
 mod keys;
 mod msgpack;
 mod sealed;
+
+/// How many frames are recorded.
+const FRAMES: usize = 515;

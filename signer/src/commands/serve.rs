@@ -4,6 +4,7 @@
 //! Ending at any moment is safe, since an answer leaves only after its transaction is on the disk;
 //! it is only less polite.
 
+use std::ffi::OsString;
 use std::io;
 use std::process::ExitCode;
 
@@ -54,6 +55,7 @@ pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     telemetry::log(&config.log, arguments.log.as_deref())?;
     memory::harden().context("cannot keep this process out of core dumps")?;
     refuse_root(&config)?;
+    judge_loader(std::env::vars_os().map(|(name, _)| name), &config)?;
     let metrics = telemetry::metrics()?;
     server::make_directory(&config.state_dir)?;
     // Before the runtime has threads, which would stay outside.
@@ -86,6 +88,30 @@ fn refuse_root(config: &Config) -> anyhow::Result<()> {
     );
     tracing::warn!(
         "this runs as root, as hardening.allow_root says; whoever takes it has the machine"
+    );
+    Ok(())
+}
+
+/// Whoever sets these for the service puts code into it. What was loaded has run by now, so this is
+/// for what is there by accident.
+fn judge_loader(variables: impl Iterator<Item = OsString>, config: &Config) -> anyhow::Result<()> {
+    let loader = variables.filter(|name| LOADER.iter().any(|loader| *loader == name.as_os_str()));
+    let names: Vec<_> = loader
+        .map(|name| name.to_string_lossy().into_owned())
+        .collect();
+    if names.is_empty() {
+        return Ok(());
+    }
+    let names = names.join(", ");
+    ensure!(
+        !config.hardening.required,
+        "the environment has {names}, which put other code into this process, and \
+         hardening.required forbids that; what a vendor's module needs belongs under \
+         [hsm.environment], where only its worker gets it"
+    );
+    tracing::warn!(
+        "the environment has {names}, which put other code into this process; what a vendor's module \
+         needs belongs under [hsm.environment]"
     );
     Ok(())
 }
@@ -164,19 +190,43 @@ impl Signals {
     }
 }
 
+/// What has the dynamic loader load other code (ld.so(8)).
+const LOADER: [&str; 3] = ["LD_AUDIT", "LD_LIBRARY_PATH", "LD_PRELOAD"];
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::confinement::Enforced;
     use crate::tls::testing::Setting;
 
-    #[test]
-    fn a_kernel_that_holds_less_is_a_reason_not_to_serve_only_where_it_was_asked_for() {
+    fn configuration() -> Config {
         let setting = Setting::new();
         let text =
             "[tls]\ncertificate = \"a\"\nkey = \"b\"\nmasters_ca = \"c\"\noperators_ca = \"d\"\n";
         setting.write("mastersign.toml", text);
-        let mut config = Config::load(&setting.path().join("mastersign.toml")).unwrap();
+        Config::load(&setting.path().join("mastersign.toml")).unwrap()
+    }
+
+    #[test]
+    fn code_from_the_environment_is_a_reason_not_to_serve_only_where_that_was_asked_for() {
+        let mut config = configuration();
+        for (variables, serves) in [
+            (&["PATH", "LD_BIND_NOW"][..], true),
+            (&["PATH", "LD_PRELOAD"], false),
+            (&["LD_AUDIT"], false),
+            (&["LD_LIBRARY_PATH", "HOME"], false),
+        ] {
+            let judged = |config: &Config| judge_loader(variables.iter().map(Into::into), config);
+            config.hardening.required = false;
+            judged(&config).unwrap();
+            config.hardening.required = true;
+            assert_eq!(judged(&config).is_ok(), serves, "{variables:?}");
+        }
+    }
+
+    #[test]
+    fn a_kernel_that_holds_less_is_a_reason_not_to_serve_only_where_it_was_asked_for() {
+        let mut config = configuration();
         let held = |landlock, seccomp| Confinement { landlock, seccomp };
         for (confinement, serves) in [
             (held(Enforced::Whole, Enforced::Whole), true),

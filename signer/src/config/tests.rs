@@ -249,7 +249,13 @@ fn the_example_is_a_configuration_and_shows_the_defaults() {
 }
 
 /// Keys of the example that have no default value.
-const NOT_DEFAULT: [&str; 4] = ["id =", "masters =", "public_key =", "sessions ="];
+const NOT_DEFAULT: [&str; 5] = [
+    "id =",
+    "masters =",
+    "module_sha256 =",
+    "public_key =",
+    "sessions =",
+];
 
 /// A configuration in a directory of its own.
 struct Files {

@@ -195,12 +195,12 @@ pub(super) enum Failure {
     },
 }
 
-/// What a worker inherits; a PIN in the environment of the service must not be among it.
+/// What a worker inherits; a PIN in the environment of the service must not be among it, nor what
+/// puts other code into it.
 pub(crate) const INHERITED: &[&str] = &[
     "HOME",
     "LANG",
     "LC_ALL",
-    "LD_LIBRARY_PATH",
     "MASTERSIGN_LOG",
     "PATH",
     "TMPDIR",

@@ -25,24 +25,49 @@ fn is_prepared(signed: &[u8]) -> bool {
 mod tests {
     use super::*;
 
+    /// Both halves of a collision with a common prefix and of one with chosen prefixes.
     #[test]
-    fn the_published_collision_is_noticed() {
-        let prepared = hex::decode(SHATTERED.concat()).unwrap();
-        assert!(is_prepared(&prepared));
-        let (harmless, _) = prepared.split_at(192);
-        assert!(!is_prepared(harmless));
+    fn every_published_collision_is_noticed() {
+        for (one, other) in PUBLISHED {
+            assert_ne!(one, other);
+            assert_eq!(plain(one), plain(other));
+            assert!(is_prepared(one) && is_prepared(other));
+            // Behind more text they still collide, and are still noticed.
+            let longer = [*one, PEM].concat();
+            assert!(is_prepared(&longer));
+        }
     }
 
-    /// The first 320 bytes of the first file of <https://shattered.io/>: a prefix and the two
-    /// colliding blocks.
-    const SHATTERED: [&str; 8] = [
-        "255044462d312e330a25e2e3cfd30a0a0a312030206f626a0a3c3c2f57696474682032203020522f",
-        "4865696768742033203020522f547970652034203020522f537562747970652035203020522f4669",
-        "6c7465722036203020522f436f6c6f7253706163652037203020522f4c656e677468203820302052",
-        "2f42697473506572436f6d706f6e656e7420383e3e0a73747265616d0affd8fffe00245348412d31",
-        "20697320646561642121212121852fec092339759c39b1a1c63c4c97e1fffe017346dc9166b67e11",
-        "8f029ab621b2560ff9ca67cca8c7f85ba84c79030c2b3de218f86db3a90901d5df45c14f26fedfb3",
-        "dc38e96ac22fe7bd728f0e45bce046d23c570feb141398bb552ef5a0a82be331fea48037b8b5d71f",
-        "0e332edf93ac3500eb4ddc0decc1a864790c782c76215660dd309791d06bd0af3f98cda4bc4629b1",
+    #[test]
+    fn what_only_resembles_a_collision_is_not_one() {
+        assert!(!is_prepared(PEM));
+        for (one, other) in PUBLISHED {
+            for half in [one, other] {
+                let (prefix, _) = half.split_at(half.len() - 128);
+                assert!(!is_prepared(prefix));
+                let mut damaged = half.to_vec();
+                *damaged.last_mut().unwrap() ^= 0x10;
+                assert!(!is_prepared(&damaged));
+            }
+        }
+    }
+
+    /// SHA-1 by a library that does not look.
+    fn plain(bytes: &[u8]) -> [u8; 20] {
+        openssl::sha::sha1(bytes)
+    }
+
+    const PEM: &[u8] = include_bytes!("../../../minion/tests/vectors/fingerprints/master.pub");
+
+    /// `tests/vectors/sha1-collisions`.
+    const PUBLISHED: &[(&[u8], &[u8])] = &[
+        (
+            include_bytes!("../../tests/vectors/sha1-collisions/shattered-1.bin"),
+            include_bytes!("../../tests/vectors/sha1-collisions/shattered-2.bin"),
+        ),
+        (
+            include_bytes!("../../tests/vectors/sha1-collisions/sha-mbles-1.bin"),
+            include_bytes!("../../tests/vectors/sha1-collisions/sha-mbles-2.bin"),
+        ),
     ];
 }

@@ -80,6 +80,16 @@ async fn a_module_that_others_may_write_is_refused_before_anything_is_made() {
 
     std::fs::set_permissions(&module, Permissions::from_mode(0o644)).unwrap();
     check(&config, &SystemClock).unwrap();
+
+    // The hash of the empty file, and then another file.
+    let hash = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+    let text = format!("{text}module_sha256 = \"{hash}\"\n");
+    let raw: hsm_config::RawHsm = toml::from_str(&text).unwrap();
+    config.hsms = vec![raw.try_into().unwrap()];
+    check(&config, &SystemClock).unwrap();
+    setting.write("m.so", "another");
+    let error = check(&config, &SystemClock).unwrap_err();
+    assert!(error.to_string().contains(hash), "{error}");
 }
 
 #[tokio::test]

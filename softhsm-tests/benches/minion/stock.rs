@@ -7,6 +7,7 @@ use anyhow::{Context, Result, ensure};
 use minion::verify::Algorithm;
 use serde_json::json;
 use softhsm_tests::measure::Spread;
+use softhsm_tests::namespace::{Fault, Namespace};
 use softhsm_tests::process::{Log, Process};
 use softhsm_tests::salt::{
     Console, Master, Minion, MinionConfig, Ours, OursConfig, RunningOurs, Stage, Trio, Version,
@@ -29,32 +30,87 @@ pub(crate) fn measure(figures: &mut Figures, version: Version) -> Result<()> {
             .map(|master| master.address().to_string())
             .collect(),
     };
-    let (ours, mut stock) = start_up(figures, &pair)?;
+    let (mut ours, mut stock) = start_up(figures, &pair)?;
     memory(figures, &ours, &stock)?;
-    kills(figures, version, &mut trio, (&ours, &mut stock))?;
+    for loss in [Loss::Kill, Loss::Refusal] {
+        ours = losses(figures, loss, &pair, &mut trio, (ours, &mut stock))?;
+    }
     drop((ours, stock, trio));
     reauthentication(figures, pair.stage, version)
 }
 
-/// Each master in turn is killed, and both move on.
+/// How a minion loses its master.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Loss {
+    /// The master is killed.
+    Kill,
+    /// Its connections are reset, and its ports refuse new ones.
+    Refusal,
+}
+
+impl Loss {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Kill => "kill -9",
+            Self::Refusal => "refused",
+        }
+    }
+
+    fn inflict(self, master: &mut Master, network: Option<&Namespace>) -> Result<()> {
+        match self {
+            Self::Kill => {
+                master.kill();
+                Ok(())
+            }
+            Self::Refusal => {
+                let network = network.context("this part needs root")?;
+                network.inject(Fault::Refuse, master.address())?;
+                network.forget_connections_of(master.address())
+            }
+        }
+    }
+
+    /// Lets the master come back.
+    fn undo(self, master: &mut Master, network: Option<&Namespace>) -> Result<()> {
+        match self {
+            Self::Kill => master.restart(),
+            Self::Refusal => {
+                let network = network.context("this part needs root")?;
+                ensure!(network.hits()? > 0, "nobody was refused");
+                network.lift()?;
+                // About what the start of a master takes after a kill: ours leaves one that does
+                // not last alone for a while, and there are only three.
+                pause_until(Instant::now() + PAUSE);
+                Ok(())
+            }
+        }
+    }
+}
+
+/// Each master in turn is lost, and both move on.
 ///
 /// First ours and then the stock one, each while the other is stopped: at the same moment they would
 /// wait for each other's sign-in, and for the processor.
-fn kills(
+fn losses(
     figures: &mut Figures,
-    version: Version,
+    loss: Loss,
+    pair: &Pair<'_>,
     trio: &mut Trio,
-    (ours, stock): (&RunningOurs, &mut Minion),
-) -> Result<()> {
+    (ours, stock): (RunningOurs, &mut Minion),
+) -> Result<RunningOurs> {
+    let network = pair.stage.namespace();
     stock.process().stop()?;
-    let own = moves(trio, ours.log(), ours.process())?;
+    // Begun anew, because its master may have gone while it was stopped.
+    let ours = ours.end().start(network)?;
+    wait(ours.log(), 0, Instant::now())?;
+    let own = moves(trio, loss, network, (ours.log(), ours.process()))?;
     ours.process().stop()?;
     stock.restart()?;
     wait(stock.log(), 0, Instant::now())?;
-    let theirs = moves(trio, stock.log(), stock.process())?;
+    let theirs = moves(trio, loss, network, (stock.log(), stock.process()))?;
     let pairs: Vec<_> = own.into_iter().zip(theirs).collect();
     let spread = |of: fn(&(Move, Move)) -> f64| Spread::from_iter(pairs.iter().map(of));
-    let name = |what: &str| format!("kill -9 to ready on the next: {what}");
+    let name = |what: &str| format!("{} to ready on the next: {what}", loss.name());
     figures.judge(
         &name("ours"),
         spread(|(own, _)| own.seconds),
@@ -68,12 +124,16 @@ fn kills(
         Bound::None,
     );
     // 3006.30 has no socket monitor and finds out at some moment of its interval.
-    let bound = match version {
+    let bound = match pair.version {
         Version::V3008 => Bound::AtLeast(4.0),
         Version::V3006 | Version::V3007 => Bound::None,
     };
     let faster = spread(|(own, theirs)| theirs.seconds / own.seconds);
     figures.judge(&name("times faster"), faster, "", bound);
+    if loss == Loss::Refusal {
+        // The handshake is the same as after a kill.
+        return Ok(ours);
+    }
 
     let name = |what: &str| format!("CPU of one handshake, with the next master: {what}");
     figures.judge(&name("ours"), spread(|(own, _)| own.cpu), "ms", Bound::None);
@@ -85,7 +145,7 @@ fn kills(
     );
     let less = spread(|(own, theirs)| theirs.cpu / own.cpu);
     figures.judge(&name("times less"), less, "", Bound::AtLeast(10.0));
-    Ok(())
+    Ok(ours)
 }
 
 /// From the loss of a master until the minion is ready on the next: connections, the handshake with
@@ -97,24 +157,29 @@ struct Move {
     cpu: f64,
 }
 
-/// Kills the master that the minion is on, and lets it come back.
-fn moves(trio: &mut Trio, log: &Log, process: &Process) -> Result<Vec<Move>> {
+/// Takes the master away that the minion is on, and lets it come back.
+fn moves(
+    trio: &mut Trio,
+    loss: Loss,
+    network: Option<&Namespace>,
+    (log, process): (&Log, &Process),
+) -> Result<Vec<Move>> {
     let mut moves = Vec::new();
-    for _ in 0..KILLS {
+    for _ in 0..LOSSES {
         let current = current(log)?;
         let mut masters = trio.masters.iter_mut();
         let master = masters.find(|master| master.address().to_string() == current);
         let master = master.context("the minion is on no master of ours")?;
         let (mark, before) = (log.len(), cpu(process)?);
         let start = Instant::now();
-        master.kill();
+        loss.inflict(master, network)?;
         let seconds = wait(log, mark, start)?;
         let spent = cpu(process)?.saturating_sub(before);
         moves.push(Move {
             seconds,
             cpu: spent.as_secs_f64() * 1e3,
         });
-        master.restart()?;
+        loss.undo(master, network)?;
     }
     Ok(moves)
 }
@@ -340,8 +405,9 @@ fn wait(log: &Log, from: usize, start: Instant) -> Result<f64> {
 /// `master_alive_interval`, the same for both.
 const INTERVAL: &str = "5";
 const STARTS: usize = 7;
-/// Each is followed by the start of a master.
-const KILLS: usize = 5;
+/// Each kill is followed by the start of a master.
+const LOSSES: usize = 5;
+const PAUSE: Duration = Duration::from_secs(5);
 const HANDSHAKES: usize = 7;
 const WINDOW: Duration = Duration::from_secs(4);
 const STOCK: &str = "stock-handshake";

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Arc, OnceLock};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use openssl::pkey::{PKey, Private};
 use openssl::rsa::Rsa;
 use serde_json::Value;
@@ -141,6 +141,24 @@ impl Installation {
         text.push_str("master_sign_pubkey: True\n");
         fs::write(path, text)?;
         self.put_signing_key(key)
+    }
+
+    /// Has it listen on `::1` in the place of its address.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the configuration can't be read or written.
+    pub fn move_to_ipv6(&self) -> Result<()> {
+        let path = self.config_dir().join("master");
+        let text = fs::read_to_string(&path)?;
+        let before = format!("interface: {}\n", self.address);
+        ensure!(
+            text.contains(&before),
+            "{} is without {before}",
+            path.display()
+        );
+        let after = "interface: '::1'\nipv6: True\n";
+        Ok(fs::write(path, text.replace(&before, after))?)
     }
 
     /// Writes `master_sign.pem` and `.pub`; the settings stay as they are.
@@ -336,9 +354,22 @@ impl Master {
     ///
     /// As [`Master::ping`].
     pub fn salt(&self, target: &str, function: &str) -> Result<String> {
+        self.salt_to(&[target], function)
+    }
+
+    /// The same with `salt -G`.
+    ///
+    /// # Errors
+    ///
+    /// As [`Master::ping`].
+    pub fn salt_by_grain(&self, grain: &str, function: &str) -> Result<String> {
+        self.salt_to(&["--grain", grain], function)
+    }
+
+    fn salt_to(&self, target: &[&str], function: &str) -> Result<String> {
         let mut command = self.installation.command("salt")?;
-        command.args(["--out=json", "--static", "--timeout=20", target, function]);
-        run(&command)
+        command.args(["--out=json", "--static", "--timeout=20"]);
+        run(command.args(target).arg(function))
     }
 
     /// Runs the `salt-key` command, and gives what it says as JSON.

@@ -120,7 +120,23 @@ impl Ours {
     ///
     /// Fails if it can't be started.
     pub fn start(self, namespace: Option<&Namespace>) -> Result<RunningOurs> {
-        let mut command = inside(namespace, self.command()?);
+        let command = inside(namespace, self.command()?);
+        self.run(command)
+    }
+
+    /// The same in a network, with these lines as its `/etc/hosts`.
+    ///
+    /// # Errors
+    ///
+    /// As [`Ours::start`].
+    pub fn start_with_hosts(self, namespace: &Namespace, hosts: &str) -> Result<RunningOurs> {
+        let path = self.directory().join("hosts");
+        fs::write(&path, hosts)?;
+        let command = namespace.inside_with_hosts(&path, &self.command()?);
+        self.run(command)
+    }
+
+    fn run(self, mut command: Command) -> Result<RunningOurs> {
         Ok(RunningOurs {
             process: Process::start(&mut command)?,
             files: self,

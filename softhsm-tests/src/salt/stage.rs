@@ -32,8 +32,11 @@ pub struct Stage {
     namespace: Option<Arc<Namespace>>,
     sha1: OnceLock<Result<Master, String>>,
     sha224: OnceLock<Result<Master, String>>,
+    six: OnceLock<Result<Master, String>>,
     restless: Mutex<Option<Restless>>,
     trio: Mutex<Option<Trio>>,
+    /// How many trios there were: to the service each is a new one.
+    trios: AtomicUsize,
 }
 
 /// A master that signs each answer itself, for cases that disturb everybody who is at it.
@@ -48,6 +51,8 @@ pub struct Restless {
 /// Three masters to fail over between, and two that are no good.
 #[derive(Debug)]
 pub struct Trio {
+    /// The algorithm of their signatures, those of publications as well.
+    pub algorithm: Algorithm,
     /// Three good ones.
     pub masters: [Master; 3],
     /// Its signature was made by a key that nobody trusts.
@@ -58,6 +63,10 @@ pub struct Trio {
 }
 
 impl Stage {
+    /// The quiet master of this algorithm keeps the grains that minions tell it, as Salt's default
+    /// is; the other one keeps none.
+    pub const KEEPS_GRAINS: Algorithm = Algorithm::Sha1;
+
     /// The stage of this version, the same for all cases that run at the time.
     ///
     /// # Errors
@@ -83,8 +92,10 @@ impl Stage {
             },
             sha1: OnceLock::new(),
             sha224: OnceLock::new(),
+            six: OnceLock::new(),
             restless: Mutex::new(None),
             trio: Mutex::new(None),
+            trios: AtomicUsize::new(0),
         });
         *current = Some(Arc::clone(&stage));
         Ok(stage)
@@ -111,7 +122,8 @@ impl Stage {
         self.signatory.trusted()
     }
 
-    /// A master with a signature file of this algorithm, which accepts nobody by itself.
+    /// A master with a signature file of this algorithm, which accepts nobody by itself, and whose
+    /// heart beats every second, if it is not a 3007.
     ///
     /// # Errors
     ///
@@ -121,19 +133,37 @@ impl Stage {
             Algorithm::Sha1 => (&self.sha1, 6),
             Algorithm::Sha224 => (&self.sha224, 7),
         };
-        place
-            .get_or_init(|| {
-                let started = self.start_quiet(algorithm, number);
-                started.map_err(|error| format!("{error:#}"))
-            })
-            .as_ref()
-            .map_err(|reason| anyhow!("{reason}"))
+        started(place, || self.start_quiet(algorithm, number))
+    }
+
+    /// A master on `::1`, which accepts everybody.
+    ///
+    /// # Errors
+    ///
+    /// Fails if it has not come up.
+    pub fn six(&self) -> Result<&Master> {
+        started(&self.six, || {
+            let _turn = Turn::take()?;
+            let id = format!("six-{}-{}", self.version, self.number);
+            let installation = self.install(&id, 9, Signing::Precomputed, true, "")?;
+            installation.move_to_ipv6()?;
+            self.signatory.sign(&installation, &id, Algorithm::Sha1)?;
+            installation.start()
+        })
     }
 
     fn start_quiet(&self, algorithm: Algorithm, number: u8) -> Result<Master> {
         let _turn = Turn::take()?;
         let id = format!("quiet-{algorithm}-{}-{}", self.version, self.number);
-        let more = format!("publish_signing_algorithm: {algorithm}\n");
+        let keeps_grains = if algorithm == Self::KEEPS_GRAINS {
+            "True"
+        } else {
+            "False"
+        };
+        let more = format!(
+            "publish_signing_algorithm: {algorithm}\nminion_data_cache: {keeps_grains}\n\
+             {HEARTBEATS}"
+        );
         let installation = self.install(&id, number, Signing::Precomputed, false, &more)?;
         self.signatory.sign(&installation, &id, algorithm)?;
         installation.start()
@@ -145,7 +175,7 @@ impl Stage {
     ///
     /// Fails if it does not come up.
     pub fn restless(&self) -> Result<Borrowed<'_, Restless>> {
-        Borrowed::of(&self.restless, || {
+        let start = || {
             let _turn = Turn::take()?;
             let key = Rsa::generate(2048)?;
             let signing = Signing::PerRequest(&key);
@@ -154,35 +184,49 @@ impl Stage {
                 master: installation.start()?,
                 trusted: public_text(&key)?,
             })
-        })
+        };
+        Borrowed::of(&self.restless, |_| true, start)
     }
 
-    /// The masters to fail over between, for one case at a time; all of them are up.
+    /// The masters to fail over between, for one case at a time; all of them are up. Their
+    /// signatures are of SHA-1.
     ///
     /// # Errors
     ///
     /// Fails if one of them does not come up.
     pub fn trio(&self) -> Result<Borrowed<'_, Trio>> {
-        let mut trio = Borrowed::of(&self.trio, || self.start_trio())?;
+        self.trio_of(Algorithm::Sha1)
+    }
+
+    /// The same with this algorithm; there is one trio at a time.
+    ///
+    /// # Errors
+    ///
+    /// As [`Stage::trio`].
+    pub fn trio_of(&self, algorithm: Algorithm) -> Result<Borrowed<'_, Trio>> {
+        let fits = |trio: &Trio| trio.algorithm == algorithm;
+        let mut trio = Borrowed::of(&self.trio, fits, || self.start_trio(algorithm))?;
         trio.heal()?;
         Ok(trio)
     }
 
-    fn start_trio(&self) -> Result<Trio> {
+    fn start_trio(&self, algorithm: Algorithm) -> Result<Trio> {
         let _turn = Turn::take()?;
+        let trio = self.trios.fetch_add(1, Ordering::Relaxed);
+        let more = format!("publish_signing_algorithm: {algorithm}\n");
         let install = |name: &str, number| {
-            let id = format!("{name}-{}-{}", self.version, self.number);
-            let made = self.install(&id, number, Signing::Precomputed, true, "")?;
+            let id = format!("{name}-{}-{}-{trio}", self.version, self.number);
+            let made = self.install(&id, number, Signing::Precomputed, true, &more)?;
             Ok::<_, anyhow::Error>((made, id))
         };
         let launch = |name: &str, number| {
             let (made, id) = install(name, number)?;
-            self.signatory.sign(&made, &id, Algorithm::Sha1)?;
+            self.signatory.sign(&made, &id, algorithm)?;
             made.launch()
         };
         let masters = [launch("alpha", 1)?, launch("beta", 2)?, launch("gamma", 3)?];
         let (foreign, _) = install("foreign", 4)?;
-        sign_as_stranger(&foreign, Algorithm::Sha1)?;
+        sign_as_stranger(&foreign, algorithm)?;
         let (forged, _) = install("forged", 5)?;
         let [alpha, ..] = &masters;
         std::fs::copy(
@@ -190,6 +234,7 @@ impl Stage {
             forged.signature_file(),
         )?;
         let trio = Trio {
+            algorithm,
             masters,
             foreign: foreign.launch()?,
             forged: forged.launch()?,
@@ -251,15 +296,32 @@ impl Trio {
     }
 }
 
+/// A master that is started once; a failure stays one.
+fn started(
+    place: &OnceLock<Result<Master, String>>,
+    start: impl FnOnce() -> Result<Master>,
+) -> Result<&Master> {
+    place
+        .get_or_init(|| start().map_err(|error| format!("{error:#}")))
+        .as_ref()
+        .map_err(|reason| anyhow!("{reason}"))
+}
+
 /// Something of the stage that one case has for itself.
 #[derive(Debug)]
 pub struct Borrowed<'a, T>(MutexGuard<'a, Option<T>>);
 
 impl<'a, T> Borrowed<'a, T> {
-    fn of(place: &'a Mutex<Option<T>>, make: impl FnOnce() -> Result<T>) -> Result<Self> {
+    fn of(
+        place: &'a Mutex<Option<T>>,
+        fits: impl FnOnce(&T) -> bool,
+        make: impl FnOnce() -> Result<T>,
+    ) -> Result<Self> {
         // What a case that failed has left behind is put right by the next.
         let mut place = place.lock().unwrap_or_else(PoisonError::into_inner);
-        if place.is_none() {
+        if !place.as_ref().is_some_and(fits) {
+            // What was there has ended when the next begins.
+            *place = None;
             *place = Some(make()?);
         }
         Ok(Self(place))
@@ -268,7 +330,7 @@ impl<'a, T> Borrowed<'a, T> {
 
 #[expect(
     clippy::expect_used,
-    reason = "`of` is the only constructor, and nothing is ever taken out"
+    reason = "`of` is the only constructor, and leaves something there"
 )]
 impl<T> std::ops::Deref for Borrowed<'_, T> {
     type Target = T;
@@ -280,7 +342,7 @@ impl<T> std::ops::Deref for Borrowed<'_, T> {
 
 #[expect(
     clippy::expect_used,
-    reason = "`of` is the only constructor, and nothing is ever taken out"
+    reason = "`of` is the only constructor, and leaves something there"
 )]
 impl<T> std::ops::DerefMut for Borrowed<'_, T> {
     fn deref_mut(&mut self) -> &mut T {
@@ -314,6 +376,10 @@ fn start_signatory() -> Result<Signatory> {
 fn public_text(key: &Rsa<Private>) -> Result<String> {
     String::from_utf8(key.public_key_to_pem()?).context("a PEM text is ASCII")
 }
+
+/// Salt 3006.30 and 3008.5, `salt/transport/zeromq.py`, `_set_zmq_heartbeat`, in milliseconds: who
+/// leaves five without an answer is cut off. 3007.17 knows neither.
+const HEARTBEATS: &str = "zmq_heartbeat_ivl: 1000\nzmq_heartbeat_timeout: 5000\n";
 
 /// Looks for a key to rotate every second, and turns minions away beyond the first.
 const RESTLESS: &str = "loop_interval: 1\nmax_minions: 1\n";

@@ -7,6 +7,7 @@
 mod as_root;
 mod changes;
 mod failover;
+mod heartbeat;
 mod jobs;
 mod salt_3006;
 mod salt_3007;
@@ -44,7 +45,7 @@ macro_rules! cases {
                 $crate::masters::$file::$case(Version::$version, Algorithm::$algorithm);
             })*
             $(#[test]
-            #[ignore = "a repetition of what another version shows; `make soak` runs it"]
+            #[ignore = "a repetition of what another case shows; `make soak` runs it"]
             fn $soak() {
                 $crate::masters::$file::$soak(Version::$version, Algorithm::$algorithm);
             })*
@@ -53,8 +54,8 @@ macro_rules! cases {
 }
 use cases;
 
-/// The same for cases that need three masters.
-macro_rules! trio_cases {
+/// The same for cases to which the algorithm makes no difference.
+macro_rules! plain_cases {
     ($file:ident, $version:ident; $($case:ident),* $(,)? ; soak: $($soak:ident),* $(,)?) => {
         mod $file {
             use softhsm_tests::salt::Version;
@@ -64,14 +65,14 @@ macro_rules! trio_cases {
                 $crate::masters::$file::$case(Version::$version);
             })*
             $(#[test]
-            #[ignore = "a repetition of what another version shows; `make soak` runs it"]
+            #[ignore = "a repetition of what another case shows; `make soak` runs it"]
             fn $soak() {
                 $crate::masters::$file::$soak(Version::$version);
             })*
         }
     };
 }
-use trio_cases;
+use plain_cases;
 
 /// Our minion, and where it runs.
 struct Host<'a> {

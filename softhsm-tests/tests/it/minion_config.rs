@@ -411,6 +411,7 @@ fn host(config: &Config) -> Named {
         ),
         ("id", json!(config.id.as_str())),
         ("keysize", json!(config.keysize)),
+        ("minion_jid_queue_hwm", json!(config.jobs_remembered)),
         (
             "log_fmt_console",
             json!(config.log.console.format.to_string()),

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use minion::verify::{Algorithm, PublicKey};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use openssl::sha::sha256;
 use signer::hsm::{Error, HsmStatus, Pool, State};
+use softhsm_tests::binaries::Binaries;
 use softhsm_tests::pool::{Impostor, Rig, keys, only, reaches, until};
 use softhsm_tests::token::Token;
 
@@ -252,6 +254,31 @@ async fn another_key_than_the_pinned_one_is_not_used() {
     let status = reaches(&pool, State::Backoff).await.unwrap();
     assert!(status.detail.contains("not the pinned one"), "{status:?}");
     assert!(pool.signing_key().is_none());
+}
+
+#[tokio::test]
+async fn a_module_that_is_another_than_the_pinned_one_is_not_loaded() {
+    let rig = Rig::create().unwrap();
+    let module = &Binaries::get().unwrap().fault_module;
+    let hash = hex::encode(sha256(&std::fs::read(module).unwrap()));
+    rig.edit(
+        "sessions = 2",
+        &format!("sessions = 2\nmodule_sha256 = {hash:?}"),
+    )
+    .unwrap();
+    let pool = rig.start().unwrap();
+    pool.ready().await;
+    pool.shutdown().await;
+    assert_eq!(logins(&rig), 1);
+
+    rig.edit(&hash, &hex::encode(sha256(b"another"))).unwrap();
+    let pool = rig.start().unwrap();
+    let status = reaches(&pool, State::Backoff).await.unwrap();
+    assert!(
+        status.detail.contains("not the module that is pinned"),
+        "{status:?}"
+    );
+    assert_eq!(logins(&rig), 1);
 }
 
 #[tokio::test]

@@ -26,6 +26,7 @@ fn an_empty_file_means_salts_defaults() {
     );
     assert_eq!(config.network.reconnect.longest, Duration::from_secs(10));
     assert!(config.start_events && config.ping_interval.is_none());
+    assert_eq!(config.jobs_remembered, 100);
     assert!(config.unknown.is_empty() && config.warnings.is_empty());
     assert_eq!(config.log.console.level, Level::Warning);
     assert_eq!(
@@ -46,6 +47,7 @@ const EVERYTHING: &str = "master: [m1, 'm2:4600', '[::1]:4700']\nmaster_port: '4
          source_address: 192.0.2.7\nsource_ret_port: 4000\nsource_publish_port: '4001'\nzmq_filtering: True\n\
          recon_default: 500\nrecon_max: 2000\nrecon_randomize: False\nreturn_retry_timer: 1\nreturn_retry_timer_max: 2\n\
          return_retry_tries: 9\nrequest_channel_timeout: 30\nrequest_channel_tries: 1\n\
+         minion_jid_queue_hwm: 250\n\
          enable_legacy_startup_events: False\nautosign_grains: [uuid]\nmastersign_pending: move_on\n\
          mastersign_loss_spread: 25\nmastersign_stagger: 0.25\nmastersign_state_file: /run/m.json\n";
 
@@ -120,6 +122,7 @@ fn every_other_option_has_its_effect() {
         }
     );
     assert!(!config.start_events);
+    assert_eq!(config.jobs_remembered, 250);
     assert_eq!(config.ping_interval, Some(Duration::from_secs(120)));
     assert_eq!(config.autosign_grains, ["uuid"]);
     assert_eq!(config.state_file, Path::new("/run/m.json"));

@@ -1,11 +1,13 @@
 //! What options do to a minion, as its master sees it.
 
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use minion::agent::Ended;
+use minion::failover::MasterType;
 use scripted_master::reply::pack;
-use scripted_master::request::text;
-use scripted_master::{Job, Load};
+use scripted_master::request::{Request, text};
+use scripted_master::{Answer, Job, Load};
 
 use super::fleet::Fleet;
 use super::{JID, OTHER};
@@ -72,4 +74,29 @@ async fn without_zmq_filtering_it_subscribes_to_everything() {
     let minion = fleet.minion(|_| {}).await;
     fleet[0].read(|log| assert_eq!(log.topics, [b""]));
     assert_eq!(minion.end().await, Ended::Stopped);
+}
+
+#[tokio::test]
+async fn a_master_that_takes_the_question_and_does_not_answer_is_given_time() {
+    const PATIENCE: Duration = Duration::from_millis(300);
+    const WAIT: Duration = Duration::from_secs(2);
+    let fleet = Fleet::new(1).await;
+    let asked = AtomicU32::new(0);
+    fleet[0].script(move |exchange| match exchange.request {
+        Request::Auth(_) if asked.fetch_add(1, Ordering::Relaxed) == 0 => Answer::Steps(Vec::new()),
+        _ => Answer::Honest,
+    });
+    let minion = fleet
+        .minion(|setup| {
+            setup.failover.master_type = MasterType::Str;
+            setup.failover.auth_timeout = PATIENCE;
+            setup.failover.acceptance_wait_time = WAIT;
+        })
+        .await;
+    assert_eq!(minion.end().await, Ended::Stopped);
+    fleet[0].read(|log| {
+        assert!(log.sign_ins.len() >= 2, "the silence was not reached");
+        let waited = log.sign_ins[1].at.duration_since(log.sign_ins[0].at);
+        assert!(waited >= PATIENCE + WAIT / 2, "{waited:?}");
+    });
 }

@@ -8,8 +8,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use minion::failover::{
-    Action, AttemptId, Event, Exit, Failure, Machine, MasterType, Moment, Outcome, ProbeId, Reason,
-    Report, Settings,
+    Action, AttemptId, Event, Evidence, Exit, Failure, Machine, MasterType, Moment, Outcome,
+    ProbeId, Reason, Report, Settings,
 };
 
 pub(super) const GAP: Duration = Duration::from_millis(500);
@@ -30,6 +30,8 @@ pub(super) struct Scene {
     pub(super) switches: Vec<(usize, Reason)>,
     pub(super) reports: Vec<Report>,
     pub(super) log: Vec<Vec<Action>>,
+    /// How the last attempt at each master ended, as far as one has.
+    ended: BTreeMap<usize, Outcome>,
 }
 
 impl Scene {
@@ -50,6 +52,7 @@ impl Scene {
             switches: Vec::new(),
             reports: Vec::new(),
             log: Vec::new(),
+            ended: BTreeMap::new(),
         };
         scene.watch(actions);
         scene
@@ -72,6 +75,7 @@ impl Scene {
     }
 
     pub(super) fn end(&mut self, attempt: AttemptId, outcome: Outcome) {
+        self.ended.insert(self.open[&attempt], outcome);
         if outcome != Outcome::Accepted {
             self.open.remove(&attempt);
             self.over.push(attempt);
@@ -169,12 +173,12 @@ impl Scene {
                 }
                 Action::Close(attempt) => {
                     let session = live.iter().position(|(id, _)| id == attempt);
-                    let known = self.open.remove(attempt).is_some();
-                    assert!(known || session.is_some(), "closes what is not open");
-                    session.map(|at| live.remove(at));
-                    self.over.push(*attempt);
+                    self.close(*attempt, session.map(|at| live.remove(at)));
                 }
-                Action::GiveUp(exit) => self.exit = Some(*exit),
+                Action::GiveUp(exit) => {
+                    self.judge_exit(*exit);
+                    self.exit = Some(*exit);
+                }
                 Action::Probe {
                     probe,
                     attempt,
@@ -182,6 +186,7 @@ impl Scene {
                 } => {
                     assert_eq!(self.session.map(|(id, _)| id), Some(*attempt));
                     assert!(*deadline > Moment::at(self.now));
+                    assert_eq!(self.probe, None, "a second probe beside the first");
                     self.probe = Some(*probe);
                 }
                 Action::Report(report) => self.reports.push(report.clone()),
@@ -240,6 +245,17 @@ impl Scene {
         self.open.insert(attempt, master);
     }
 
+    fn close(&mut self, attempt: AttemptId, session: Option<(AttemptId, usize)>) {
+        let asked = self.open.remove(&attempt);
+        assert!(
+            asked.is_some() || session.is_some(),
+            "closes what is not open"
+        );
+        let unanswered = Outcome::Failed(Failure::NoAnswer);
+        self.ended.extend(asked.map(|master| (master, unanswered)));
+        self.over.push(attempt);
+    }
+
     fn judge_switch(&mut self, master: usize, reason: Reason, old: Option<(AttemptId, usize)>) {
         match reason {
             Reason::Failback => assert_eq!(master, 0, "fails back to another than the first"),
@@ -248,6 +264,32 @@ impl Scene {
             Reason::Started => assert!(old.is_none() && self.switches.is_empty()),
         }
         self.switches.push((master, reason));
+    }
+
+    /// The minion ends only by what it was told to end by.
+    fn judge_exit(&self, exit: Exit) {
+        assert!(self.session.is_none() && self.open.is_empty(), "{exit:?}");
+        let masters = 0..self.settings.masters.len();
+        let all = |meant: fn(Failure) -> bool| {
+            masters.clone().all(|at| {
+                let ended = self.ended.get(&at);
+                matches!(ended, Some(Outcome::Failed(failure)) if meant(*failure))
+            })
+        };
+        let allowed = match exit {
+            Exit::NoMaster => self.settings.master_tries.is_some(),
+            Exit::NoPermission => {
+                let barred = |failure| failure == Failure::Rejected(Evidence::Verified);
+                !self.settings.rejected_retry && all(barred)
+            }
+            Exit::Unresolved => {
+                let single = self.settings.master_type == MasterType::Str;
+                let counted = self.settings.retry_dns_count.is_some();
+                single && counted && all(|failure| failure == Failure::Unresolved)
+            }
+            Exit::Untrusted => self.settings.master_tries.is_some() && all(is_distrust),
+        };
+        assert!(allowed, "{exit:?} after {:?}", self.ended);
     }
 
     fn judge(&self) {
@@ -264,6 +306,14 @@ impl Scene {
             "an attempt without a deadline"
         );
     }
+}
+
+/// A master that is there and proves no key.
+fn is_distrust(failure: Failure) -> bool {
+    matches!(
+        failure,
+        Failure::BadSignature | Failure::FingerprintMismatch | Failure::MissingSignature
+    )
 }
 
 /// Failover over so many masters, by the tutorial's addresses.

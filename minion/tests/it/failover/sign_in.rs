@@ -318,3 +318,25 @@ fn options_that_cannot_be_honoured_are_named() {
     };
     assert_eq!(refused(hasty), PolicyError::NoTimeToAuthenticate);
 }
+
+#[test]
+fn a_master_that_is_too_busy_is_asked_more_and_more_rarely() {
+    let mut scene = scene(failover(1));
+    for full in [10, 20, 40, 80, 80] {
+        let (attempt, _) = scene.open.iter().map(|(id, at)| (*id, *at)).next().unwrap();
+        scene.step(Event::Reached { attempt });
+        scene.now = scene.wake.unwrap();
+        scene.step(Event::Woke);
+        let given_up = scene.now;
+        assert_eq!(scene.asking(), Vec::<usize>::new());
+        let wait = scene.until_asked(0).now - given_up;
+        assert!(
+            secs(full) / 2 <= wait && wait <= secs(full),
+            "{wait:?} of {full}"
+        );
+    }
+    // One that is gone keeps nobody waiting; after a sign-in everything begins anew.
+    scene.fail(0, Failure::Unreachable);
+    let gone = scene.now;
+    assert!(scene.until_asked(0).now - gone <= secs(10));
+}

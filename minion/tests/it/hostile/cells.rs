@@ -1,7 +1,7 @@
 //! The cells of the matrix by name: a row is a module with a test for each state of contact.
 
 use super::scene::Contact;
-use super::{pem, publication, resource, sign_in};
+use super::{algorithm, peer, pem, publication, resource, sign_in};
 
 macro_rules! rows {
     ($($row:ident: $attack:path;)*) => {
@@ -38,8 +38,8 @@ rows! {
     reply_replayed: sign_in::reply_replayed;
     nonce_wrong: sign_in::nonce_wrong;
     outer_sig_wrong: sign_in::outer_sig_wrong;
-    sig_algo_changed: sign_in::sig_algo_changed;
-    enc_algo_changed: sign_in::enc_algo_changed;
+    sig_algo_changed: algorithm::sig_algo_changed;
+    enc_algo_changed: algorithm::enc_algo_changed;
     version_lower: sign_in::version_lower;
     session_missing: sign_in::session_missing;
     token_wrong: sign_in::token_wrong;
@@ -48,7 +48,7 @@ rows! {
     line_ends_in_pem: pem::line_ends_in_pem;
     other_kind_of_pem: pem::other_kind_of_pem;
     two_pem_blocks: pem::two_pem_blocks;
-    reply_of_other_peer: sign_in::reply_of_other_peer;
+    reply_of_other_peer: peer::reply_of_other_peer;
     full_unsigned: sign_in::full_unsigned;
     map_instead_of_bytes: sign_in::map_instead_of_bytes;
 

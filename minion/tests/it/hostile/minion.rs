@@ -19,6 +19,7 @@ use minion::wire::crypticle::KeyId;
 use minion::wire::envelope::Algorithms;
 use minion::wire::private_key::{Encryption, PrivateKey};
 use minion::wire::publish::Publication;
+use scripted_master::Keypair;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
@@ -61,9 +62,10 @@ impl<S: Store + 'static> Minion<S> {
             ..Settings::default()
         };
         let trusted: Arc<dyn Store> = Arc::clone(store) as Arc<dyn Store>;
-        let mut setup = Setup::new(Arc::clone(&identity), trusted, failover, masters);
+        let mut setup = Setup::new(identity, trusted, failover, masters);
         setup.handler = Arc::clone(&jobs) as Arc<dyn Handler>;
         change(&mut setup);
+        let identity = Arc::clone(&setup.identity);
         let agent = Agent::new(setup).unwrap();
         let stop = CancellationToken::new();
         Self {
@@ -149,13 +151,26 @@ fn outcome(status: &Status, master: usize) -> String {
 
 /// The minion with these algorithms.
 pub(super) fn identity(signing: Algorithm, encryption: Encryption) -> Arc<Identity> {
-    let key = PrivateKey::from_pem(&keys().minion.to_pem()).unwrap();
     let algorithms = Algorithms {
         signing,
         encryption,
     };
+    named(ID, &keys().minion, algorithms)
+}
+
+/// Another minion of the same masters.
+pub(super) fn neighbour() -> Arc<Identity> {
+    let algorithms = Algorithms {
+        signing: Algorithm::Sha1,
+        encryption: Encryption::Sha1,
+    };
+    named("neighbour.example.org", &keys().neighbour, algorithms)
+}
+
+fn named(id: &str, key: &Keypair, algorithms: Algorithms) -> Arc<Identity> {
+    let key = PrivateKey::from_pem(&key.to_pem()).unwrap();
     let path = "minion.pem".into();
-    Arc::new(Identity::new(ID.parse().unwrap(), key, path, algorithms, None).unwrap())
+    Arc::new(Identity::new(id.parse().unwrap(), key, path, algorithms, None).unwrap())
 }
 
 /// The minion's memory, and everything that was ever written to it, in order.
@@ -187,6 +202,14 @@ impl Witness {
             pins: Mutex::default(),
             serials: Mutex::default(),
             written: Mutex::default(),
+        }
+    }
+
+    /// Trusts these signing keys instead.
+    pub(super) fn trusting(self, signing_keys: Vec<SigningKey>) -> Self {
+        Self {
+            signing_keys,
+            ..self
         }
     }
 

@@ -86,6 +86,7 @@ pub(super) async fn padding_lax(contact: Contact) {
         let plain = [b"pickle::", &encode(&forged_job(master)).unwrap()[..]].concat();
         let missing = 16 - plain.len() % 16;
         let padded = |bytes: &[u8]| [&plain[..], bytes].concat();
+        assert!(plain.len() < 0xff - 16, "0xff is longer than all of it");
         let mut uneven = vec![u8::try_from(missing).unwrap(); missing];
         // A full block more, in which not every byte says the same.
         uneven.extend([0; 15]);
@@ -127,11 +128,11 @@ pub(super) async fn serial_wrong(contact: Contact) {
         // Python sends what does not fit 64 bits as text.
         "18446744073709551616".into(),
     ];
-    for serial in wrong {
-        let body = forged(serial, FORGED);
+    for (number, serial) in (0..).zip(wrong) {
+        let body = forged(serial, &forged_jid(number));
         assert_eq!(scene.hostile.publish_frames(&[&body]).await, 1);
     }
-    let mut without = Job::ping(FORGED).into_load(0);
+    let mut without = Job::ping(&forged_jid(100)).into_load(0);
     remove(&mut without, "serial");
     let body = pack(scene.hostile.seal_publication(without));
     assert_eq!(scene.hostile.publish_frames(&[&body]).await, 1);
@@ -139,10 +140,10 @@ pub(super) async fn serial_wrong(contact: Contact) {
 
     let huge = "20261125000000020000";
     let body = forged(u64::MAX.into(), huge);
-    scene.hostile.publish_frames(&[&body]).await;
+    assert_eq!(scene.hostile.publish_frames(&[&body]).await, 1);
     within_reason(scene.hostile.until(|log| log.returned(huge))).await;
-    for serial in [u64::MAX, 4, 0] {
-        let body = forged(serial.into(), FORGED);
+    for (number, serial) in (200..).zip([u64::MAX, 4, 0]) {
+        let body = forged(serial.into(), &forged_jid(number));
         assert_eq!(scene.hostile.publish_frames(&[&body]).await, 1);
     }
     scene.hostile.forget_keys();
@@ -179,24 +180,25 @@ pub(super) async fn unsigned(contact: Contact) {
 /// (CVE-2025-22236).
 pub(super) async fn by_other_master(contact: Contact) {
     are_ignored(contact, |master| {
-        let by = |key: &Keypair, algorithm| {
-            let load = Job::ping(FORGED).into_load(HIGH);
-            pack(publish::publication(load, &master.aes(), key, algorithm))
+        let of = |number| Job::ping(&forged_jid(number)).into_load(HIGH + number);
+        let by = |number, key: &Keypair| {
+            let algorithm = Algorithm::Sha1;
+            pack(publish::publication(
+                of(number),
+                &master.aes(),
+                key,
+                algorithm,
+            ))
         };
-        let sha224 = publish::publication(
-            Job::ping(FORGED).into_load(HIGH),
-            &master.aes(),
-            master.key(),
-            Algorithm::Sha224,
-        );
+        let sha224 = publish::publication(of(5), &master.aes(), master.key(), Algorithm::Sha224);
         let mut claimed = sha224.clone();
         set(&mut claimed, "sig_algo", "PKCS1v15-SHA1");
         vec![
-            by(&keys().good, Algorithm::Sha1),
-            by(&keys().former, Algorithm::Sha1),
-            by(&keys().signer, Algorithm::Sha1),
-            by(&keys().stranger, Algorithm::Sha1),
-            by(&keys().minion, Algorithm::Sha1),
+            by(0, &keys().good),
+            by(1, &keys().former),
+            by(2, &keys().signer),
+            by(3, &keys().stranger),
+            by(4, &keys().minion),
             pack(sha224),
             pack(claimed),
         ]
@@ -209,12 +211,13 @@ pub(super) async fn target_other(contact: Contact) {
     are_ignored(contact, |master| {
         let mut bodies = Vec::new();
         let mut to = |tgt_type: &str, tgt: Value| {
+            let serial = master.next_serial();
             let job = Job {
                 tgt,
                 tgt_type: tgt_type.to_owned(),
-                ..Job::ping(FORGED)
+                ..Job::ping(&forged_jid(serial))
             };
-            bodies.push(pack(master.next_publication(job)));
+            bodies.push(pack(master.seal_publication(job.into_load(serial))));
         };
         to("glob", "neighbour.example.org".into());
         to("glob", "".into());
@@ -241,19 +244,23 @@ pub(super) async fn target_other(contact: Contact) {
 
 /// A job that must not run, sealed and signed in order.
 fn forged(master: &Master) -> Load {
-    master.next_publication(Job::ping(FORGED))
+    let serial = master.next_serial();
+    master.seal_publication(Job::ping(&forged_jid(serial)).into_load(serial))
 }
 
 fn forged_job(master: &Master) -> Value {
-    Value::Map(Job::ping(FORGED).into_load(master.next_serial()))
+    let serial = master.next_serial();
+    Value::Map(Job::ping(&forged_jid(serial)).into_load(serial))
+}
+
+/// A name for each, so that none is passed over because of one before it.
+fn forged_jid(serial: u64) -> String {
+    format!("2026112500000009{serial:04}")
 }
 
 fn around(master: &Master, sealed: Vec<u8>) -> Vec<u8> {
     pack(publish::around(sealed, master.key(), Algorithm::Sha1))
 }
-
-/// The job of every forged publication.
-const FORGED: &str = "20261125000000099999";
 
 /// A serial that would be new.
 const HIGH: u64 = 1_000_000;

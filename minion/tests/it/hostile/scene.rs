@@ -6,11 +6,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::num::NonZeroU16;
 
 use minion::config;
+use minion::verify::Algorithm;
+use minion::wire::private_key::Encryption;
+use scripted_master::master::SignIn;
 use scripted_master::reply::pack;
 use scripted_master::{Answer, Exchange, Job, Load, Master, Setup, Step};
 
 use super::keys::keys;
-use super::minion::{LONG, Minion, Witness, Written};
+use super::minion::{LONG, Minion, Witness, Written, identity};
 
 /// How well the minion knows the hostile master when it meets it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -173,10 +176,29 @@ pub(super) async fn turns_away(contact: Contact, faults: Vec<Fault>) {
 }
 
 pub(super) async fn turns_away_by(scene: Scene, memory: Witness, faults: Vec<Fault>) {
+    turns_away_as((Algorithm::Sha1, Encryption::Sha1), scene, memory, faults).await;
+}
+
+/// The same by a minion of the stronger algorithms.
+pub(super) async fn turns_away_with_sha224(contact: Contact, faults: Vec<Fault>) {
+    let scene = Scene::new().await;
+    let memory = contact.memory(&scene);
+    let stronger = (Algorithm::Sha224, Encryption::Sha224);
+    turns_away_as(stronger, scene, memory, faults).await;
+}
+
+async fn turns_away_as(
+    (signing, encryption): (Algorithm, Encryption),
+    scene: Scene,
+    memory: Witness,
+    faults: Vec<Fault>,
+) {
     let faults = Arc::new(faults);
     scene.script(&faults);
     let masters = scene.masters(faults.len());
-    let mut minion = Minion::start(&Arc::new(memory), masters, |_| ());
+    let mut minion = Minion::start(&Arc::new(memory), masters, |setup| {
+        setup.identity = identity(signing, encryption);
+    });
     assert_eq!(minion.connected().await, GOOD);
 
     for (number, fault) in faults.iter().enumerate() {
@@ -196,6 +218,9 @@ pub(super) async fn turns_away_by(scene: Scene, memory: Witness, faults: Vec<Fau
         (count as u64, count),
         "each fault was reached"
     );
+    let asked = [encryption.name(), signing.name()];
+    let same = |one: &SignIn| one.version == 3 && one.algorithms == asked;
+    assert!(log.sign_ins.iter().all(same), "asked for less");
     assert_eq!(
         (log.subscribed, log.commands.len(), log.bad_loads),
         (0, 0, 0)

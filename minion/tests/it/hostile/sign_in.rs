@@ -1,16 +1,19 @@
 //! Wrong answers to `_auth`.
 
+use std::fs;
 use std::sync::{Arc, Mutex};
 
+use minion::agent::{SigningKey, Store};
+use minion::pki;
 use minion::verify::Algorithm;
 use minion::wire::msgpack::{Value, encode};
 use openssl::base64::{decode_block, encode_block};
-use scripted_master::master::foreign_answer;
 use scripted_master::reply::{in_clear, pack, signed, turned_away};
 use scripted_master::{Exchange, Keypair, Load, remove, set};
 
 use super::keys::{Keys, keys};
-use super::scene::{Contact, Fault, Scene, turns_away, turns_away_by};
+use super::minion::Minion;
+use super::scene::{Contact, Fault, Scene, hostile_name, turns_away, turns_away_by};
 
 pub(super) async fn reply_unsigned(contact: Contact) {
     let unsigned = "the message is not signed";
@@ -84,14 +87,47 @@ pub(super) async fn pub_sig_bit_flipped(contact: Contact) {
     turns_away(contact, faults.collect()).await;
 }
 
+/// The signing key is among the minion's own, with a date; it is the date that turns the master
+/// away, for with a later one the same answer is believed.
 pub(super) async fn pub_sig_by_retired_signer(contact: Contact) {
-    let retired = keys()
-        .retired
-        .pub_sig(Algorithm::Sha1, keys().hostile.public());
-    let fault = Fault::load(FORGED, move |load, _| {
-        set(load, "pub_sig", retired.as_str());
-    });
-    turns_away(contact, vec![fault]).await;
+    let by_retired = || {
+        let retired = keys()
+            .retired
+            .pub_sig(Algorithm::Sha1, keys().hostile.public());
+        Fault::load(FORGED, move |load, _| {
+            set(load, "pub_sig", retired.as_str());
+        })
+    };
+    let scene = Scene::new().await;
+    let ended = signing_keys("2020-01-01T00:00:00Z");
+    let memory = contact.memory(&scene).trusting(ended);
+    turns_away_by(scene, memory, vec![by_retired()]).await;
+
+    let scene = Scene::new().await;
+    let lasting = signing_keys("2999-01-01T00:00:00Z");
+    let memory = contact.memory(&scene).trusting(lasting).into();
+    scene.script(&vec![by_retired()].into());
+    let mut minion = Minion::start(&memory, scene.masters(1), |_| ());
+    assert_eq!(minion.connected().await, hostile_name(0));
+    assert_eq!(scene.hostile.read(|log| log.faults), 1);
+    minion.end().await;
+}
+
+/// What a minion believes whose operator has given the retired key an end.
+fn signing_keys(end: &str) -> Vec<SigningKey> {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path();
+    fs::write(
+        path.join("master_sign.pub"),
+        keys().signer.public().to_file(),
+    )
+    .unwrap();
+    fs::create_dir(path.join("master_sign.d")).unwrap();
+    let retired = keys().retired.public().to_file();
+    let file = path.join("master_sign.d/retired.pub");
+    fs::write(file, format!("# not-after: {end}\n{retired}")).unwrap();
+    let store = pki::Store::open(path, "master_sign").unwrap();
+    Store::signing_keys(&store).unwrap()
 }
 
 pub(super) async fn master_revoked(contact: Contact) {
@@ -182,64 +218,6 @@ pub(super) async fn outer_sig_wrong(contact: Contact) {
         ],
     )
     .await;
-}
-
-/// Whatever the answer names: the master signs by what it names, or as it should.
-pub(super) async fn sig_algo_changed(contact: Contact) {
-    let named = |name: &'static str| {
-        let says = "the message names another sig_algo";
-        [
-            Fault::outer(says, move |outer, _| set(outer, "sig_algo", name)),
-            Fault::load(says, move |load, _| set(load, "sig_algo", name)),
-        ]
-    };
-    let mut faults = Vec::new();
-    for name in ["PKCS1v15-SHA224", "PKCS1v15-SHA512", "none", ""] {
-        faults.extend(named(name));
-    }
-    faults.push(Fault::reply(
-        "the message names another sig_algo",
-        |exchange| {
-            let load = pack(exchange.load());
-            let mut outer = signed(&load, exchange.key(), Algorithm::Sha224);
-            set(&mut outer, "sig_algo", "PKCS1v15-SHA224");
-            pack(outer)
-        },
-    ));
-    let says = "a signing algorithm that is not supported by it's Master";
-    faults.push(Fault::reply(says, |_| {
-        pack(in_clear("bad sig algo".into()))
-    }));
-    turns_away(contact, faults).await;
-}
-
-pub(super) async fn enc_algo_changed(contact: Contact) {
-    let says = "the message names another enc_algo";
-    let mut faults = Vec::new();
-    for name in ["OAEP-SHA224", "PKCS1v15", ""] {
-        faults.push(Fault::outer(says, move |outer, _| {
-            set(outer, "enc_algo", name);
-        }));
-        faults.push(Fault::load(says, move |load, _| {
-            set(load, "enc_algo", name);
-        }));
-    }
-    // Encrypted by the other algorithm, which nobody says.
-    let other = Fault::load(INDISTINCT, |load, exchange| {
-        let (aes, session) = exchange.shared_keys(&exchange.auth().unwrap().id);
-        for (name, key) in [("aes", aes), ("session", session)] {
-            let encryption = minion::wire::private_key::Encryption::Sha224;
-            let minion = keys().minion.public();
-            let sealed = scripted_master::reply::hand_over(&key, minion, encryption);
-            set(load, name, sealed);
-        }
-    });
-    faults.push(other.after(contact.decryptions()));
-    let says = "a encryption algorithm that is not supported by it's Master";
-    faults.push(Fault::reply(says, |_| {
-        pack(in_clear("bad enc algo".into()))
-    }));
-    turns_away(contact, faults).await;
 }
 
 pub(super) async fn version_lower(contact: Contact) {
@@ -337,26 +315,6 @@ pub(super) async fn aes_wrong(contact: Contact) {
     turns_away(contact, faults.collect()).await;
 }
 
-/// The answer to another minion's sign-in at the same moment.
-pub(super) async fn reply_of_other_peer(contact: Contact) {
-    let foreign = |nonce: &'static str| {
-        Fault::reply(NONCE, move |exchange| {
-            pack(foreign_answer(exchange, keys().neighbour.public(), nonce))
-        })
-    };
-    // The right nonce with another minion's keys in it: this one nobody but its owner opens.
-    let mixed = Fault::reply(INDISTINCT, |exchange| {
-        let nonce = exchange.auth().unwrap().nonce.clone();
-        pack(foreign_answer(exchange, keys().neighbour.public(), &nonce))
-    });
-    let faults = vec![
-        foreign("ffffffffffffffffffffffffffffffff"),
-        foreign(""),
-        mixed.after(2),
-    ];
-    turns_away(contact, faults).await;
-}
-
 /// What turns a minion away counts only if it is signed and says which sign-in it answers.
 pub(super) async fn full_unsigned(contact: Contact) {
     let mut faults = Vec::new();
@@ -420,9 +378,10 @@ pub(super) async fn map_instead_of_bytes(contact: Contact) {
     .await;
 }
 
-const FORGED: &str = "Received signed public-key from master but signature verification failed!";
-const INDISTINCT: &str = "The Salt Master server's public key did not authenticate!";
-const NONCE: &str = "Invalid nonce";
+pub(super) const FORGED: &str =
+    "Received signed public-key from master but signature verification failed!";
+pub(super) const INDISTINCT: &str = "The Salt Master server's public key did not authenticate!";
+pub(super) const NONCE: &str = "Invalid nonce";
 const NO_HINT: &str = "the answer is not one of Salt's";
-const UNPROVEN: &str = "The payload signature did not validate.";
+pub(super) const UNPROVEN: &str = "The payload signature did not validate.";
 const WRONG_SHAPE: &str = "wrong shape";

@@ -1,4 +1,4 @@
-//! Returns that nobody takes: how often they are tried, and what the log then says.
+//! Returns and events that nobody takes: how often they are tried, and what the log then says.
 
 use scripted_master::request::text;
 use scripted_master::{Answer, Exchange, Job, Step};
@@ -18,6 +18,35 @@ fn no_returns(exchange: &Exchange<'_>) -> Answer {
         Some("_return") => Answer::Steps(vec![Step::Close]),
         _ => Answer::Honest,
     }
+}
+
+#[tokio::test]
+async fn a_start_event_that_is_never_taken_does_not_keep_a_minion_from_work() {
+    let fleet = Fleet::new(1).await;
+    fleet[0].script(|exchange| {
+        let command = exchange.command();
+        match command.as_ref().and_then(|load| text(load, "cmd")) {
+            Some("_minion_event") => Answer::Steps(vec![Step::Close]),
+            _ => Answer::Honest,
+        }
+    });
+    let options = format!("{BRIEF}enable_legacy_startup_events: False\n");
+    let mut program = Program::start(&fleet, &options, |_| {});
+    let words = "the event salt/minion/minion/start did not reach the master";
+    program
+        .sees(&[
+            READY.to_owned(),
+            format!("[DEBUG   ] {words} and is told again: "),
+            format!("[WARNING ] {words}: "),
+        ])
+        .await;
+    fleet[0].read(|log| assert_eq!(log.faults, 2, "as often as return_retry_tries says"));
+    assert_eq!(fleet[0].publish(Job::ping(JID)).await, 1);
+    fleet[0].until(|log| log.returned(JID)).await;
+    program.terminate();
+    assert_eq!(program.code().await, Some(0));
+    let log = std::fs::read_to_string(program.directory().join("log")).unwrap();
+    assert_eq!(log.matches("Minion is ready").count(), 1, "{log}");
 }
 
 fn lost() -> String {

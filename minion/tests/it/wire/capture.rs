@@ -1,20 +1,21 @@
 //! What real masters and a minion said to each other; `tests/vectors/README.md` says how it was
 //! recorded.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::PathBuf;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use minion::verify::{Algorithm, Fingerprint, KeyHash, PublicKey};
-use minion::wire::auth::{Handshake, Identity, Token, Trust};
+use minion::wire::auth::{Handshake, Identity, Refusal, Session, Token, Trust};
 use minion::wire::crypticle::Crypticle;
 use minion::wire::envelope::Algorithms;
 use minion::wire::id::MinionId;
 use minion::wire::msgpack::{Fields, Value, decode};
 use minion::wire::nonce::Nonce;
 use minion::wire::private_key::{Encryption, PrivateKey};
+use minion::wire::publish::Publications;
 use minion::wire::request::Requests;
 use serde_json::Value as Json;
 
@@ -35,7 +36,7 @@ pub(crate) fn captures() -> Vec<Capture> {
             captures.push(Capture::open(version, &case));
         }
     }
-    assert_eq!(captures.len(), 39, "a folder is missing or new");
+    assert_eq!(captures.len(), 126, "a folder is missing or new");
     captures
 }
 
@@ -112,18 +113,42 @@ impl Capture {
         nonce(&self.request().text("nonce").unwrap())
     }
 
+    /// What the minion was configured with. Those that name an algorithm that Salt does not have
+    /// were made by a stock minion otherwise.
     pub(crate) fn algorithms(&self) -> Algorithms {
-        if self.case == "auth_sha224" {
-            Algorithms {
-                signing: Algorithm::Sha224,
-                encryption: Encryption::Sha224,
-            }
-        } else {
-            Algorithms {
-                signing: Algorithm::Sha1,
-                encryption: Encryption::Sha1,
-            }
+        let mut request = self.request();
+        let mut named = |field| request.text(field).unwrap();
+        Algorithms {
+            signing: named("sig_algo").parse().unwrap_or(Algorithm::Sha1),
+            encryption: named("enc_algo").parse().unwrap_or(Encryption::Sha1),
         }
+    }
+
+    /// The key that the minion knew of this master, which is the one of a token in its request.
+    pub(crate) fn known(&self) -> Option<PublicKey> {
+        self.request().take("token")?;
+        let former = self.keys["known_pub"].as_str();
+        Some(former.map_or_else(|| self.master(), |pem| PublicKey::decode(pem).unwrap()))
+    }
+
+    /// The recorded publications by serial.
+    pub(crate) fn published(&self) -> BTreeMap<u64, String> {
+        let names = self.frames().into_iter();
+        let names = names.filter(|name| name.ends_with(".pub"));
+        let by_serial = names.map(|name| {
+            let serial = self.json(&name)["load_msgpack"]["serial"].as_u64();
+            (serial.unwrap(), name)
+        });
+        by_serial.collect()
+    }
+
+    /// The reader of those publications.
+    pub(crate) fn publications(&self) -> Publications {
+        let algorithm = match self.case.as_str() {
+            "job_sha224" => Algorithm::Sha224,
+            _ => Algorithm::Sha1,
+        };
+        Publications::new(self.crypticle("aes"), self.master(), algorithm, None)
     }
 
     /// The load of an answer to `_auth`.
@@ -147,12 +172,13 @@ pub(crate) struct Party {
     pub(crate) revoked: BTreeSet<KeyHash>,
     pub(crate) finger: Option<Fingerprint>,
     pub(crate) session: Option<String>,
+    autosign_grains: Option<Value>,
 }
 
 impl Party {
     pub(crate) fn new(capture: &Capture) -> Self {
         Self {
-            id: "vecminion".parse().unwrap(),
+            id: capture.text("minion_id").parse().unwrap(),
             key: capture.minion(),
             token: capture.token(),
             algorithms: capture.algorithms(),
@@ -161,6 +187,7 @@ impl Party {
             revoked: BTreeSet::new(),
             finger: None,
             session: capture.keys["session"].as_str().map(str::to_owned),
+            autosign_grains: capture.request().take("autosign_grains"),
         }
     }
 
@@ -174,18 +201,27 @@ impl Party {
         Handshake::begin(self.identity(), trust, nonce(&self.nonce)).unwrap()
     }
 
+    /// Signs in; `known` is what this minion knows of the master.
+    pub(crate) fn answer(
+        &self,
+        known: Option<&PublicKey>,
+        reply: &[u8],
+    ) -> Result<Session, Refusal> {
+        self.begin(known).0.finish(reply)
+    }
+
     pub(crate) fn requests(&self) -> Requests {
         let session = Crypticle::parse(self.session.as_ref().unwrap().as_bytes()).unwrap();
         Requests::new(session, &self.identity())
     }
 
-    const fn identity(&self) -> Identity<'_> {
+    fn identity(&self) -> Identity<'_> {
         Identity {
             id: &self.id,
             key: &self.key,
             token: &self.token,
             algorithms: self.algorithms,
-            autosign_grains: None,
+            autosign_grains: self.autosign_grains.as_ref(),
         }
     }
 }
@@ -205,4 +241,33 @@ pub(crate) fn damaged(frame: &[u8]) -> impl Iterator<Item = Vec<u8>> {
     };
     let truncations = (0..frame.len()).map(|length| frame[..length].to_vec());
     truncations.chain((0..256).map(flip))
+}
+
+/// Whether a value is what Python's decoder saw; it wrote bytes as `{"hex": …}`.
+pub(crate) fn same(value: &Value, json: &Json) -> bool {
+    match (value, json) {
+        (Value::Nil, Json::Null) => true,
+        (Value::Bool(ours), Json::Bool(theirs)) => ours == theirs,
+        (Value::Unsigned(ours), Json::Number(theirs)) => theirs.as_u64() == Some(*ours),
+        (Value::Signed(ours), Json::Number(theirs)) => theirs.as_i64() == Some(*ours),
+        (Value::Float(ours), Json::Number(theirs)) => {
+            theirs.is_f64() && theirs.as_f64().map(f64::to_bits) == Some(ours.to_bits())
+        }
+        (Value::Raw(ours), Json::String(theirs)) => ours == theirs.as_bytes(),
+        (Value::Raw(ours), Json::Object(theirs)) => {
+            theirs["hex"].as_str() == Some(&hex::encode(ours))
+        }
+        (Value::Array(ours), Json::Array(theirs)) => {
+            ours.len() == theirs.len() && ours.iter().zip(theirs).all(|(a, b)| same(a, b))
+        }
+        (Value::Map(ours), Json::Object(theirs)) => {
+            ours.len() == theirs.len()
+                && ours.iter().all(|(key, value)| {
+                    theirs
+                        .get(key.as_text().unwrap())
+                        .is_some_and(|json| same(value, json))
+                })
+        }
+        _ => false,
+    }
 }

@@ -4,11 +4,10 @@
 //! reads is what they print.
 
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, bail};
-use hsm_config::{Hsm, PinSource, SignMechanism, Strictness};
+use hsm_config::{Hsm, Module, PinSource, SignMechanism, Strictness};
 use serde_json::Value;
 
 use super::finding::Finding;
@@ -18,7 +17,7 @@ use crate::terminal;
 
 /// Everything about one `[[hsm]]` section.
 pub(super) fn look(config: &Config, hsm: &Hsm, login: bool) -> Finding {
-    let mut parts = vec![module(&hsm.module.path), pin_source(hsm)];
+    let mut parts = vec![module(&hsm.module), pin_source(hsm)];
     if hsm.public_key.is_none() {
         parts.push(Finding::warning(
             "public key",
@@ -47,8 +46,9 @@ pub(super) fn look(config: &Config, hsm: &Hsm, login: bool) -> Finding {
     Finding::group(&format!("HSM {}", hsm.name), parts)
 }
 
-fn module(path: &Path) -> Finding {
+fn module(module: &Module) -> Finding {
     let what = "module";
+    let path = module.path.as_path();
     let metadata = match path.metadata() {
         Ok(metadata) => metadata,
         Err(error) => {
@@ -59,6 +59,13 @@ fn module(path: &Path) -> Finding {
             );
         }
     };
+    if let Err(error) = module.check_content() {
+        return Finding::failure(
+            what,
+            error.to_string(),
+            "compare the file with what the vendor publishes, then correct `module_sha256`",
+        );
+    }
     let others = path.ancestors().find(|part| {
         part.metadata().is_ok_and(|it| {
             let writable = it.mode() & 0o022 != 0 && it.mode() & 0o1000 == 0;

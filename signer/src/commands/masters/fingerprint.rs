@@ -285,8 +285,7 @@ mod tests {
     /// `master.pub`, and of what `openssl rsa -outform DER` makes of it.
     #[test]
     fn the_fingerprints_of_every_hash_type_are_those_that_salt_shows() {
-        let pem =
-            include_str!("../../../../minion/tests/vectors/gen-signature/3006.30-sha1/master.pub");
+        let pem = include_str!("../../../../minion/tests/vectors/fingerprints/master.pub");
         let key = PublicKey::decode(pem.trim_end()).unwrap();
         for (given, name) in SHOWN {
             assert_eq!(named(given, &key).as_deref(), Some(*name), "{given}");

@@ -11,8 +11,16 @@ use softhsm_tests::salt::Trio;
 use super::*;
 
 pub(super) fn killed_masters_are_left_one_after_the_other(version: Version) {
+    kill(version, Algorithm::Sha1);
+}
+
+pub(super) fn killed_masters_with_sha224_are_left_one_after_the_other(version: Version) {
+    kill(version, Algorithm::Sha224);
+}
+
+fn kill(version: Version, algorithm: Algorithm) {
     let stage = stage(version);
-    let mut trio = stage.trio().unwrap();
+    let mut trio = stage.trio_of(algorithm).unwrap();
     let minion = begin(&stage, &trio, &[]);
     // The command that operators type, before and after.
     ping_by_command(&trio.masters[0], &minion);
@@ -28,8 +36,16 @@ pub(super) fn killed_masters_are_left_one_after_the_other(version: Version) {
 }
 
 pub(super) fn stopped_masters_are_left_one_after_the_other(version: Version) {
+    stop(version, Algorithm::Sha1);
+}
+
+pub(super) fn stopped_masters_with_sha224_are_left_one_after_the_other(version: Version) {
+    stop(version, Algorithm::Sha224);
+}
+
+fn stop(version: Version, algorithm: Algorithm) {
     let stage = stage(version);
-    let trio = stage.trio().unwrap();
+    let trio = stage.trio_of(algorithm).unwrap();
     let minion = begin(&stage, &trio, &[ATTENTIVE]);
     for at in 0..3 {
         let mark = minion.log().len();
@@ -168,7 +184,7 @@ pub(super) fn the_first_master_is_gone_back_to(version: Version) {
 
 /// A new minion at the first of the three.
 pub(super) fn begin(stage: &Stage, trio: &Trio, options: &[(&str, &str)]) -> RunningOurs {
-    let host = Host::of(stage, Algorithm::Sha1);
+    let host = Host::of(stage, trio.algorithm);
     let masters: Vec<&Master> = trio.masters.iter().collect();
     let minion = host.start(host.minion(&masters, options));
     expect_on(&minion, 0, &trio.masters[0]);
@@ -221,4 +237,5 @@ const FAILBACK: [(&str, &str); 2] = [
     ("master_failback_interval", "1"),
 ];
 
-const NO_MASTER: &str = "No master could be reached or all masters denied the minion's connection";
+pub(super) const NO_MASTER: &str =
+    "No master could be reached or all masters denied the minion's connection";

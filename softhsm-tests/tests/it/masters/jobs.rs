@@ -32,12 +32,19 @@ pub(super) fn a_target_is_who_it_says(version: Version, algorithm: Algorithm) {
     let web = host.start_accepted(master, &[("grains", "{role: web-server}")]);
     let data = host.start_accepted(master, &[("grains", "{role: data-base}")]);
     let (web_id, data_id) = (web.id(), data.id());
-    // 3008.5 publishes by grain only for minions whose grains it has (Salt 3008.5,
-    // salt/utils/minions.py, _check_cache_minions). Each minion tells them once it is ready, at no
-    // certain moment; what is asked here is what it does with such a job.
-    for (id, role) in [(web_id, "web-server"), (data_id, "data-base")] {
-        let grains = json!({ "role": role });
-        console.remember_grains(id, &grains).unwrap();
+    // A master publishes by grain for those minions that it finds among the grains that it was told
+    // and keeps (Salt 3006.30 to 3008.5, salt/utils/minions.py, _check_cache_minions; salt/master.py,
+    // _pillar). One that keeps none publishes for all whom it has accepted.
+    let keeps_grains = algorithm == Stage::KEEPS_GRAINS;
+    if keeps_grains {
+        for id in [web_id, data_id] {
+            let told = format!("event minion/refresh/{id} ");
+            console.events().wait_for(&told).unwrap();
+        }
+        // The command itself, which says who has answered.
+        let answer = master.salt_by_grain("role:data-*", "test.ping").unwrap();
+        let answer: Value = serde_json::from_str(&answer).unwrap();
+        assert_eq!(answer, json!({ data_id: true }));
     }
 
     let targets = [
@@ -61,6 +68,11 @@ pub(super) fn a_target_is_who_it_says(version: Version, algorithm: Algorithm) {
         let job = console
             .publish((kind, target.clone()), "test.ping", &[])
             .unwrap();
+        if kind == "grain" {
+            // It is the grains of the minion itself that keep the other one quiet.
+            let expects_other = job.minions.iter().any(|id| id == other);
+            assert_eq!(expects_other, !keeps_grains, "{job:?}");
+        }
         let answer = console.answer(&job, wanted).unwrap();
         assert_eq!(answer["return"], json!(true), "{kind} {target}");
         // What the other one does, it does in order: had it answered, that would be here by now.

@@ -1,14 +1,16 @@
 //! What the code of 3006.30 does in another way; the rest in `make soak`.
 
-use super::{cases, trio_cases};
+use super::{cases, plain_cases};
 
-trio_cases! {
+plain_cases! {
     as_root, V3006;
     masters_that_deny_the_minions_packets_are_left,
     ; soak:
     masters_behind_a_cut_cable_are_left,
     masters_whose_port_closes_are_left,
     masters_that_have_forgotten_the_connection_are_left,
+    a_name_leads_to_whichever_of_its_addresses_answers,
+    ipv6_decides_to_which_address_of_a_name_it_goes,
 }
 
 cases! {
@@ -20,15 +22,24 @@ cases! {
     a_full_master_lets_the_minion_in_when_another_leaves,
 }
 
-trio_cases! {
+plain_cases! {
     failover, V3006;
     killed_masters_are_left_one_after_the_other,
     stopped_masters_are_left_one_after_the_other,
     ; soak:
+    killed_masters_with_sha224_are_left_one_after_the_other,
+    stopped_masters_with_sha224_are_left_one_after_the_other,
     masters_that_are_no_good_are_passed_over_at_every_position,
     all_masters_are_gone_and_one_comes_back,
     a_flapping_master_is_left_alone,
     the_first_master_is_gone_back_to,
+}
+
+plain_cases! {
+    heartbeat, V3006;
+    no_publication_is_lost_over_ten_heartbeats,
+    ; soak:
+    no_publication_is_lost_over_ten_heartbeats_by_salts_default,
 }
 
 cases! {

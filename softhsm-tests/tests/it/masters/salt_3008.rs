@@ -1,13 +1,15 @@
 //! Every case, with both algorithms.
 
-use super::{cases, trio_cases};
+use super::{cases, plain_cases};
 
-trio_cases! {
+plain_cases! {
     as_root, V3008;
     masters_that_deny_the_minions_packets_are_left,
     masters_behind_a_cut_cable_are_left,
     masters_whose_port_closes_are_left,
     masters_that_have_forgotten_the_connection_are_left,
+    a_name_leads_to_whichever_of_its_addresses_answers,
+    ipv6_decides_to_which_address_of_a_name_it_goes,
     ; soak:
 }
 
@@ -20,7 +22,7 @@ cases! {
     ; soak:
 }
 
-trio_cases! {
+plain_cases! {
     failover, V3008;
     killed_masters_are_left_one_after_the_other,
     stopped_masters_are_left_one_after_the_other,
@@ -29,6 +31,15 @@ trio_cases! {
     a_flapping_master_is_left_alone,
     the_first_master_is_gone_back_to,
     ; soak:
+    killed_masters_with_sha224_are_left_one_after_the_other,
+    stopped_masters_with_sha224_are_left_one_after_the_other,
+}
+
+plain_cases! {
+    heartbeat, V3008;
+    no_publication_is_lost_over_ten_heartbeats,
+    ; soak:
+    no_publication_is_lost_over_ten_heartbeats_by_salts_default,
 }
 
 cases! {
