@@ -30,7 +30,7 @@ bench: ## Measure on a real token and beside real Salt, as ratios (optimised bui
 	@$(SETUP)/salt.sh
 	cargo bench --package softhsm-tests --bench '*'
 
-fuzz: ## Feed arbitrary bytes to every parser (SECONDS_EACH=60; needs cargo-fuzz and a nightly toolchain)
+fuzz: ## Feed arbitrary bytes to every parser (SECONDS_EACH=60; KEEP=1 for the corpus; needs cargo-fuzz and a nightly toolchain)
 	@$(SETUP)/fuzz.sh
 
 vectors: ## Record minion/tests/vectors anew from the masters and salt-key of each Salt (ARGS="3008.5" for one of them)

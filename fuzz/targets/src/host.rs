@@ -214,6 +214,7 @@ pub fn minion_key_seeds() -> Vec<Vec<u8>> {
         rsa.private_key_to_pem().expect("OpenSSL writes it"),
         key.private_key_to_pem_pkcs8().expect("OpenSSL writes it"),
         include_bytes!("../seeds/encrypted-pkcs1.pem").to_vec(),
+        include_bytes!("../seeds/weak.pem").to_vec(),
         rsa.public_key_to_pem().expect("OpenSSL writes it"),
         crate::papers::paper("server.key"),
     ]

@@ -155,17 +155,23 @@ pub fn audit_note(input: &[u8]) {
     }
 }
 
-/// What two commands leave.
+/// What commands leave, and one that is longer than a note may be.
 #[must_use]
 pub fn audit_note_seeds() -> Vec<Vec<u8>> {
     let id = crate::papers::STORE;
+    let note = |command: &str, detail: &str| {
+        format!(
+            r#"{{"id":"{id}","time":"{NOW}","actor":{{"identity":"mastersign:local:0","certificate":null}},"command":"{command}","detail":{detail}}}"#
+        )
+    };
+    let long = format!(r#"{{"arguments":"{}"}}"#, "x".repeat(16 * 1024));
     [
-        format!(
-            r#"{{"id":"{id}","time":"{NOW}","actor":{{"identity":"mastersign:local:0","certificate":null}},"command":"hsm init","detail":{{"arguments":"hsm init --hsm a","outcome":"done"}}}}"#
+        note(
+            "hsm init",
+            r#"{"arguments":"hsm init --hsm a","outcome":"done"}"#,
         ),
-        format!(
-            r#"{{"id":"{id}","time":"{NOW}","actor":{{"identity":"mastersign:local:7","certificate":null}},"command":"pki issue","detail":{{}}}}"#
-        ),
+        note("pki issue", "{}"),
+        note("hsm init", &long),
     ]
     .map(String::into_bytes)
     .into()
@@ -262,6 +268,8 @@ pub fn private_key(input: &[u8]) {
 pub fn private_key_seeds() -> Vec<Vec<u8>> {
     let key = signing_key();
     let rsa = key.private.rsa().expect("an RSA key");
+    let one = rsa.private_key_to_pem().expect("OpenSSL writes it");
+    let two = [one.clone(), one].concat();
     let forms = [
         (0, rsa.private_key_to_pem()),
         (0, key.private.private_key_to_pem_pkcs8()),
@@ -274,6 +282,7 @@ pub fn private_key_seeds() -> Vec<Vec<u8>> {
             Ok(include_bytes!("../seeds/encrypted-pkcs8.pem").to_vec()),
         ),
         (0, rsa.public_key_to_pem()),
+        (0, Ok(two)),
     ];
     let seeds = forms.into_iter().map(|(given, form)| {
         let form = form.expect("OpenSSL writes it");

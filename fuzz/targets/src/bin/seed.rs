@@ -1,4 +1,4 @@
-//! Writes the seeds of every target into a corpus: `seed fuzz/corpus`. `make fuzz` begins with it.
+//! Writes the seeds of every target into a folder: `seed fuzz/found`. `make fuzz` begins with it.
 
 use std::io::{Error, Result};
 use std::path::PathBuf;
