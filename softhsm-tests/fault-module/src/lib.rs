@@ -19,8 +19,8 @@
 //! sessions, as on a device with one engine. `FAULT_MODULE_SIGN_WRONG` is how many signatures of a
 //! process are right before each is wrong in its last bit, which the journal says of each.
 //! `FAULT_MODULE_ATTRIBUTE_LENGTH` is how long each attribute is whose length is asked for.
-//! `FAULT_MODULE_REFUSED` is a function that answers `CKR_FUNCTION_FAILED` and never reaches the
-//! token. The environment is the only thing that a loaded module is handed by everyone alike.
+//! `FAULT_MODULE_REFUSED` names functions that answer `CKR_FUNCTION_FAILED` and never reach the
+//! token: `C_A,C_B#2`, the latter from its second call on. The environment is the only thing that a loaded module is handed by everyone alike.
 #![expect(
     unsafe_code,
     reason = "a PKCS#11 module is C: exported functions, the caller's pointers, a library"
@@ -83,8 +83,8 @@ struct State {
     right: Option<AtomicUsize>,
     /// How long each attribute is said to be.
     attribute_length: Option<CK_ULONG>,
-    /// The function that does not work.
-    refused: Option<OsString>,
+    /// The functions that do not work.
+    refused: Vec<Refusal>,
 }
 
 /// What a call does instead of being forwarded.
@@ -112,6 +112,45 @@ impl Fault {
     }
 }
 
+/// A function that does not work.
+struct Refusal {
+    function: String,
+    /// How many of its calls may still work.
+    right: AtomicUsize,
+}
+
+impl Refusal {
+    fn read(name: &str) -> Result<Vec<Self>, String> {
+        let Some(text) = env::var_os(name) else {
+            return Ok(Vec::new());
+        };
+        let text = text.to_str().ok_or_else(|| format!("{name} is no text"))?;
+        let one = |one: &str| {
+            let (function, first) = one.split_once('#').unwrap_or((one, "1"));
+            let first: usize = first
+                .parse()
+                .map_err(|_| format!("{one:?} in {name} has no number behind the #"))?;
+            Ok(Self {
+                function: function.to_owned(),
+                right: AtomicUsize::new(first.saturating_sub(1)),
+            })
+        };
+        text.split(',').map(one).collect()
+    }
+
+    fn meets(&self, event: &str) -> bool {
+        self.function == event && !one_less(&self.right)
+    }
+}
+
+/// Takes one away; false if there is none.
+fn one_less(left: &AtomicUsize) -> bool {
+    left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| {
+        left.checked_sub(1)
+    })
+    .is_ok()
+}
+
 impl State {
     /// The state, made by whoever comes first; nothing if it could not be made.
     fn get() -> Option<&'static Self> {
@@ -134,7 +173,7 @@ impl State {
                 .map(Mutex::new),
             right: number("FAULT_MODULE_SIGN_WRONG")?.map(AtomicUsize::new),
             attribute_length: number("FAULT_MODULE_ATTRIBUTE_LENGTH")?,
-            refused: env::var_os("FAULT_MODULE_REFUSED"),
+            refused: Refusal::read("FAULT_MODULE_REFUSED")?,
         })
     }
 
@@ -151,7 +190,7 @@ impl State {
             Some(Fault::Answer(answer)) if event == "C_Login" => answer,
             Some(Fault::Abort) if event == "C_Login" => std::process::abort(),
             Some(Fault::Hang) if event == "C_Login" => hang(),
-            _ if self.refused.as_deref().is_some_and(|name| name == event) => CKR_FUNCTION_FAILED,
+            _ if self.refused.iter().any(|one| one.meets(event)) => CKR_FUNCTION_FAILED,
             Some(_) | None => call(&self.real),
         };
         self.journal.returned(event, answer);
@@ -160,12 +199,7 @@ impl State {
 
     /// Whether the signature that was just made is one of those that are to be wrong.
     fn is_to_be_wrong(&self) -> bool {
-        let one_less = |left: usize| left.checked_sub(1);
-        self.right.as_ref().is_some_and(|right| {
-            right
-                .fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_less)
-                .is_err()
-        })
+        self.right.as_ref().is_some_and(|right| !one_less(right))
     }
 
     /// Says in the journal that a right result was made a wrong one.

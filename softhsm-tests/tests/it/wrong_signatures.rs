@@ -72,6 +72,27 @@ fn what_cannot_be_taken_away_again_is_said() {
 }
 
 #[test]
+fn a_half_that_cannot_be_taken_away_again_is_said() {
+    let (lab, _) = stock();
+    // The first half is there, the second is refused, and so is what would take the first away.
+    let stuck = "--env=FAULT_MODULE_REFUSED=C_CreateObject#2,C_DestroyObject";
+    let complaint = lab.refused(&import(&[stuck])).unwrap();
+    assert!(complaint.contains("could NOT be removed"), "{complaint}");
+    assert!(complaint.contains("the id 5a"), "{complaint}");
+    assert!(complaint.contains("CKR_FUNCTION_FAILED"), "{complaint}");
+    assert_eq!(lab.counts().calls("C_CreateObject").unwrap(), 2);
+    assert_ne!(objects(&lab), "", "it is so");
+
+    // One that could be taken away is no word worth.
+    let (lab, _) = stock();
+    let half = "--env=FAULT_MODULE_REFUSED=C_CreateObject#2";
+    let complaint = lab.refused(&import(&[half])).unwrap();
+    assert!(complaint.contains("CKR_FUNCTION_FAILED"), "{complaint}");
+    assert!(!complaint.contains("removed"), "{complaint}");
+    assert_eq!(objects(&lab), "");
+}
+
+#[test]
 fn a_key_that_signs_wrongly_by_either_algorithm_is_not_adopted() {
     let lab = Lab::create().unwrap();
     let made = lab.init(&[]).unwrap();

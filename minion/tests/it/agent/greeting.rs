@@ -70,16 +70,13 @@ async fn what_was_not_taken_yet_is_told_although_the_session_is_renewed_meanwhil
             brief(setup);
             setup.tell_grains = true;
             // As long as the first try takes.
-            setup.returns.request_timeout = Duration::from_secs(1);
+            setup.returns.request_timeout = Duration::from_secs(3);
         });
         fleet[0].until(|log| log.faults == 1).await;
         fleet[0].forget_keys();
         assert_eq!(fleet[0].publish(Job::ping(JID)).await, 1);
         fleet[0].until(|log| log.returned(JID)).await;
-        fleet[0].read(|log| {
-            assert_eq!(log.sign_ins.len(), 2, "{what}");
-            assert_eq!(told(log, what), 1, "{what} hangs");
-        });
+        fleet[0].read(|log| assert_eq!(log.sign_ins.len(), 2, "{what}"));
         fleet[0].until(|log| told(log, what) == 2).await;
         assert_eq!(minion.end().await, Ended::Stopped);
         fleet[0].read(|log| assert_eq!(told(log, START), if what == START { 2 } else { 1 }));

@@ -10,6 +10,7 @@ use std::path::PathBuf;
 
 use cryptoki::context::Function;
 use cryptoki::error::{Error as CryptokiError, RvError};
+use hsm_config::KeyId;
 use minion::verify::{Algorithm, KeyHash};
 
 /// Why something on a token failed.
@@ -39,6 +40,17 @@ pub enum Error {
         wanted: String,
         /// One line for each.
         found: Vec<String>,
+    },
+    /// A key that was not made whole, and of which a half may stay on the token.
+    #[error(
+        "what may be there of the key could NOT be removed: delete everything with the id {id} with \
+         the vendor's tool"
+    )]
+    LeftBehind {
+        /// Its `CKA_ID`.
+        id: KeyId,
+        /// Why it was not made.
+        source: Box<Self>,
     },
     /// A function of the module did not answer `CKR_OK`.
     #[error("{} answered {}", function_name(*.function), code_name(*.rv))]
@@ -167,6 +179,7 @@ impl Error {
             | Self::KeyExists { .. }
             | Self::KeyUnfit { .. }
             | Self::KeyUnreadable { .. }
+            | Self::LeftBehind { .. }
             | Self::PinnedKey { .. }
             | Self::TokenExists { .. } => Class::Setup,
         }

@@ -152,8 +152,12 @@ pub(super) fn with_as_many_wishes_as_possible(
             }
             Err(error) => {
                 let error = Error::from(error);
-                // What stays behind makes the next attempt fail, which then tells.
-                let _ = remove_halves(session, &plan.id);
+                if !remove_halves(session, &plan.id) {
+                    return Err(Error::LeftBehind {
+                        id: plan.id.clone(),
+                        source: Box::new(error),
+                    });
+                }
                 if !error.rv().is_some_and(is_about_the_template) {
                     return Err(error);
                 }

@@ -8,6 +8,9 @@ use std::time::{Duration, Instant};
 
 use super::*;
 
+/// Only a test that fails waits for it.
+const LONG: Duration = Duration::from_secs(300);
+
 /// Every second, and five without an answer are the end of the connection.
 pub(super) fn no_publication_is_lost_over_ten_heartbeats(version: Version) {
     let stage = stage(version);
@@ -29,13 +32,14 @@ fn follow(host: &Host<'_>, master: &Master, every: Duration) {
     let console = master.console().unwrap();
     // Its own probes would be signs of life, too, and hide that a PING was not answered.
     let options = [("log_level", "trace"), ("master_alive_interval", "3600")];
+    let (start, mut jobs) = (Instant::now(), Vec::new());
     let minion = host.start_accepted(master, &options);
     // The number counts the PINGs of one connection.
     let eleventh = format!("PING 11 of {}:4505 is answered", master.address());
-    let (start, mut jobs) = (Instant::now(), Vec::new());
-    while minion.log().count(&eleventh) == 0 {
+    // On a slow machine there are more heartbeats, not fewer publications.
+    while minion.log().count(&eleventh) == 0 || jobs.len() < 55 {
         let log = minion.log().text();
-        assert!(start.elapsed() < every * 30, "no heartbeats:\n{log}");
+        assert!(start.elapsed() < every * 20 + LONG, "no heartbeats:\n{log}");
         // Some at once, so that a PING finds publications before and behind it.
         let burst = jobs.len()..jobs.len() + 5;
         jobs.extend(burst.map(|number| {
@@ -47,7 +51,6 @@ fn follow(host: &Host<'_>, master: &Master, every: Duration) {
         console.answer(last, minion.id()).unwrap();
     }
     assert!(start.elapsed() >= every * 10, "{:?}", start.elapsed());
-    assert!(jobs.len() >= 55, "{} are too few to tell", jobs.len());
     for (number, job) in jobs.iter().enumerate() {
         let answer = console.answer(job, minion.id()).unwrap();
         assert_eq!(answer["return"], json!(format!("number {number}")));
