@@ -11,10 +11,7 @@ use std::sync::LazyLock;
 
 use minion::verify::PublicKey;
 use openssl::pkey::{PKey, Private};
-use serde_json::Value as Json;
 use signer::clock::{Clock, Timestamp};
-
-use crate::capture::root;
 
 /// A file of `seeds/papers`.
 pub(crate) fn paper(name: &str) -> Vec<u8> {
@@ -31,30 +28,26 @@ pub struct Key {
     pub private: PKey<Private>,
 }
 
-/// The key of the master in the recorded `job` case.
+/// The master's key.
 #[must_use]
 pub fn master_key() -> &'static Key {
-    static KEY: LazyLock<Key> = LazyLock::new(|| recorded("master"));
+    static KEY: LazyLock<Key> = LazyLock::new(|| key(MASTER_KEY));
     &KEY
 }
 
-/// The signing key of that case.
+/// The signing key.
 #[must_use]
 pub fn signing_key() -> &'static Key {
-    static KEY: LazyLock<Key> = LazyLock::new(|| recorded("master_sign"));
+    static KEY: LazyLock<Key> = LazyLock::new(|| key(SIGNING_KEY));
     &KEY
 }
 
-fn recorded(name: &str) -> Key {
-    let file = root().join("wire/3008.5/job/keys.json");
-    let keys: Json = serde_json::from_slice(&fs::read(file).unwrap()).unwrap();
-    let text = |half: &str| {
-        let key = keys.get(format!("{name}_{half}")).unwrap();
-        key.as_str().unwrap().to_owned()
-    };
+fn key(name: &str) -> Key {
+    let private = PKey::private_key_from_pem(&paper(name)).unwrap();
+    let public = String::from_utf8(private.public_key_to_pem().unwrap()).unwrap();
     Key {
-        public: PublicKey::parse(text("pub").as_bytes()).unwrap(),
-        private: PKey::private_key_from_pem(text("pem").as_bytes()).unwrap(),
+        public: PublicKey::decode(&public).unwrap(),
+        private,
     }
 }
 
@@ -72,8 +65,10 @@ impl Clock for Noon {
 pub(crate) struct Desk(tempfile::TempDir);
 
 impl Desk {
+    /// In memory where Linux has it: tens of thousands of files would wait for the disk.
     pub(crate) fn new() -> Self {
-        Self(tempfile::tempdir().expect("a directory"))
+        let desk = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir());
+        Self(desk.expect("a directory"))
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
@@ -90,6 +85,10 @@ impl Desk {
     }
 }
 
+/// The file of the master's key in `seeds/papers`.
+pub const MASTER_KEY: &str = "salt-master.pem";
+/// The file of the signing key.
+pub const SIGNING_KEY: &str = "salt-master_sign.pem";
 /// The master's id.
 pub const MASTER: &str = "salt-1";
 /// The admin's name.
