@@ -1,6 +1,5 @@
 //! Configuration files: a stock minion's, a salt-master's, and the service's own.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use minion::config::{Overrides, load};
@@ -9,15 +8,16 @@ use minion::salt_config::{Loaded, Table, parse};
 use signer::config::{Config, Layer};
 use signer::fetch::salt_config::SaltMaster;
 
+use crate::papers::Desk;
+
 /// Any file is a configuration or an error that names a file, and what is taken can be lived by.
 ///
 /// It goes through the file system, as the rules of inclusion do. `minion_id` stands beside it,
 /// because a minion without an id asks the name servers for one.
 pub fn run(input: &[u8]) {
-    let folder = tempfile::tempdir().expect("a directory");
-    let file = folder.path().join("minion");
-    fs::write(&file, input).expect("a file");
-    fs::write(folder.path().join("minion_id"), "fuzzed").expect("a file");
+    let folder = Desk::new();
+    let file = folder.put("minion", input);
+    folder.put("minion_id", b"fuzzed");
     match load(&file, &Overrides::default()) {
         Ok(config) => {
             let policies = config.failover.policies();

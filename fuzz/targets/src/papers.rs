@@ -11,7 +11,6 @@ use std::sync::LazyLock;
 
 use minion::verify::PublicKey;
 use openssl::pkey::{PKey, Private};
-use serde_json::Value as Json;
 use signer::clock::{Clock, Timestamp};
 
 /// A file of `seeds/papers`.
@@ -29,31 +28,26 @@ pub struct Key {
     pub private: PKey<Private>,
 }
 
-/// The key of the master, of which the decisions and the request are.
+/// The master's key.
 #[must_use]
 pub fn master_key() -> &'static Key {
-    static KEY: LazyLock<Key> = LazyLock::new(|| kept("master"));
+    static KEY: LazyLock<Key> = LazyLock::new(|| key(MASTER_KEY));
     &KEY
 }
 
-/// The signing key beside it.
+/// The signing key.
 #[must_use]
 pub fn signing_key() -> &'static Key {
-    static KEY: LazyLock<Key> = LazyLock::new(|| kept("master_sign"));
+    static KEY: LazyLock<Key> = LazyLock::new(|| key(SIGNING_KEY));
     &KEY
 }
 
-/// Salt's own keys, made for a recording of another day: those of `minion/tests/vectors` are made
-/// anew, and the papers are not.
-fn kept(name: &str) -> Key {
-    let keys: Json = serde_json::from_slice(&paper("salt-keys.json")).unwrap();
-    let text = |half: &str| {
-        let key = keys.get(format!("{name}_{half}")).unwrap();
-        key.as_str().unwrap().to_owned()
-    };
+fn key(name: &str) -> Key {
+    let private = PKey::private_key_from_pem(&paper(name)).unwrap();
+    let public = String::from_utf8(private.public_key_to_pem().unwrap()).unwrap();
     Key {
-        public: PublicKey::parse(text("pub").as_bytes()).unwrap(),
-        private: PKey::private_key_from_pem(text("pem").as_bytes()).unwrap(),
+        public: PublicKey::decode(&public).unwrap(),
+        private,
     }
 }
 
@@ -71,8 +65,10 @@ impl Clock for Noon {
 pub(crate) struct Desk(tempfile::TempDir);
 
 impl Desk {
+    /// In memory where Linux has it: tens of thousands of files would wait for the disk.
     pub(crate) fn new() -> Self {
-        Self(tempfile::tempdir().expect("a directory"))
+        let desk = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir());
+        Self(desk.expect("a directory"))
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
@@ -89,6 +85,10 @@ impl Desk {
     }
 }
 
+/// The file of the master's key in `seeds/papers`.
+pub const MASTER_KEY: &str = "salt-master.pem";
+/// The file of the signing key.
+pub const SIGNING_KEY: &str = "salt-master_sign.pem";
 /// The master's id.
 pub const MASTER: &str = "salt-1";
 /// The admin's name.

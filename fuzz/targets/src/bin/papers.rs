@@ -1,4 +1,4 @@
-//! Makes the papers in `seeds/papers` anew: `papers fuzz/targets/seeds/papers`.
+//! Makes the papers in `seeds/papers` anew, in place: `papers fuzz/targets/seeds/papers`.
 //!
 //! They are kept and not made at each run, because ECDSA signs with a number that nobody can repeat
 //! and a seed must be the same everywhere. The authorities' keys are thrown away: nobody can make
@@ -9,9 +9,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use fuzz_targets::papers::{ADMIN, MASTER, NOW, STORE, master_key};
+use fuzz_targets::papers::{ADMIN, MASTER, MASTER_KEY, NOW, SIGNING_KEY, STORE, master_key};
 use minion::verify::Algorithm;
 use openssl::pkey::PKey;
+use openssl::rsa::Rsa;
 use signer::authorize::{Proof, Purpose, SignedStatement, Statement, Verb};
 use signer::client::Credentials;
 use signer::clock::Timestamp;
@@ -22,6 +23,12 @@ fn main() -> Result<(), Box<dyn Error>> {
     let folder = std::env::args_os().nth(1).map(PathBuf::from);
     let folder = folder.ok_or("usage: papers DIRECTORY")?;
     fs::create_dir_all(&folder)?;
+    for name in [MASTER_KEY, SIGNING_KEY] {
+        fs::write(
+            folder.join(name),
+            Rsa::generate(2048)?.private_key_to_pem()?,
+        )?;
+    }
     let made = tempfile::tempdir()?;
     let now: Timestamp = NOW.parse()?;
     let authority = |scope: Scope| -> Result<Authority, Box<dyn Error>> {
