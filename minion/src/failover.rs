@@ -13,6 +13,8 @@
 //! - A master that does not know the minion yet counts as accepting (the tutorial's rule): the
 //!   minion stays and asks again. [`PendingRule::MoveOn`] prefers a master that knows it.
 //! - No answer of one master ends the minion while another is left; see [`Exit`] for what does.
+//! - A master that takes the connection and has no time for an answer is one of a crowd's: it is
+//!   left alone longer and longer, and the others are asked meanwhile ([`Event::Reached`]).
 //! - A lost master goes to the end of the order and is left alone for a moment that doubles while
 //!   it flaps.
 //! - Going back to the first master is make-before-break: the current one is kept until the first

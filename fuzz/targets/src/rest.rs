@@ -205,7 +205,6 @@ fn certificate() -> String {
     format!("-----BEGIN CERTIFICATE-----\n{body}\n-----END CERTIFICATE-----\n")
 }
 
-const KEY: &str =
-    include_str!("../../../minion/tests/vectors/gen-signature/3008.5-sha224/master.pub");
+const KEY: &str = include_str!("../../../minion/tests/vectors/fingerprints/other.pub");
 const STORE: &str = "6f1c2a34-0000-4000-8000-0123456789ab";
 const TIME: &str = "2026-11-22T02:25:06Z";

@@ -118,8 +118,12 @@ impl Greeter {
     /// `salt/channel/client.py`, `AsyncReqChannel.send`. A try there waits for the master to come
     /// back; one that fails early waits here as a return does.
     async fn fire(&self, tag: &str, data: &str, mut failed: impl FnMut()) {
-        let Ok(seed) = seed() else {
-            return;
+        let seed = match seed() {
+            Ok(seed) => seed,
+            Err(error) => {
+                let text = format!("The event {tag} is not sent: {}", chain(&error));
+                return Line::new(Level::Warning, text).say();
+            }
         };
         let mut random = Random::new(seed);
         let event = Command::Event {

@@ -19,6 +19,8 @@ impl Candidates {
     pub(super) fn new(policy: &Policy, random: &mut Random) -> Self {
         let fresh = |(position, address): &(Position, Arc<str>)| Candidate {
             address: Arc::clone(address),
+            crowd_until: Moment::default(),
+            crowds: 0,
             flaps: 0,
             hold_until: Moment::default(),
             position: *position,
@@ -59,6 +61,14 @@ impl Candidates {
         for candidate in &mut self.0 {
             candidate.timeouts = 0;
             candidate.verdict = None;
+        }
+    }
+
+    /// Forgets how busy they were, and that they were to be left alone for that.
+    pub(super) fn forget_crowds(&mut self) {
+        for candidate in &mut self.0 {
+            candidate.crowds = 0;
+            candidate.crowd_until = Moment::default();
         }
     }
 
@@ -108,6 +118,10 @@ impl Candidates {
 pub(super) struct Candidate {
     /// Its name as configured.
     pub(super) address: Arc<str>,
+    /// It is left alone until this, because it had no time.
+    pub(super) crowd_until: Moment,
+    /// How often in a row it took the question and had no time for an answer.
+    pub(super) crowds: u32,
     /// How many short sessions in a row it has ended.
     pub(super) flaps: u32,
     /// It is not asked before this.
@@ -118,6 +132,13 @@ pub(super) struct Candidate {
     pub(super) timeouts: u32,
     /// What this round has shown; none while it may still be asked.
     pub(super) verdict: Option<Verdict>,
+}
+
+impl Candidate {
+    /// When it may be asked.
+    pub(super) fn free_at(&self) -> Moment {
+        self.hold_until.max(self.crowd_until)
+    }
 }
 
 /// What a master made of an attempt.

@@ -21,7 +21,7 @@ impl Machine {
     /// Begins a session on an attempt that was accepted.
     pub(super) fn connect(&mut self, by: Attempt, reason: Reason, actions: &mut Vec<Action>) {
         self.asks = 0;
-        self.crowded = 0;
+        self.candidates.forget_crowds();
         self.rests = 0;
         self.rounds = 0;
         self.unresolved = 0;
@@ -53,7 +53,7 @@ impl Machine {
             .failback
             .filter(|_| current != Position::FIRST)?;
         let first = self.candidates.get(Position::FIRST)?;
-        let (flaps, hold) = (first.flaps, first.hold_until);
+        let (flaps, hold) = (first.flaps, first.free_at());
         let wait = doubled(every, flaps.saturating_sub(1).min(FAILBACK_DOUBLINGS));
         let spread = halved(every).max(self.policy.loss_spread);
         let at = self.now.after(wait).after(self.random.within(spread));

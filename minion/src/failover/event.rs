@@ -38,8 +38,8 @@ pub enum Event {
         /// The probe.
         probe: ProbeId,
     },
-    /// The master of this attempt has taken the question. If no answer comes, it is not gone but
-    /// has more to do than it can.
+    /// The master of this attempt has taken the connection and is being asked. If the attempt comes
+    /// to no end in time, the master is taken for one that has more to do than it can.
     Reached {
         /// The attempt.
         attempt: AttemptId,

@@ -52,8 +52,6 @@ pub struct Machine {
     pub(super) asks: u32,
     /// Rounds that failed in a row: how long the next rest is.
     pub(super) rests: u32,
-    /// Rounds in a row in which a master was too busy to answer.
-    pub(super) crowded: u32,
     /// Rounds that count for `master_tries`.
     pub(super) rounds: u32,
     /// Look-ups that failed in a row.
@@ -76,12 +74,10 @@ impl Machine {
             last: None,
             asks: 0,
             rests: 0,
-            crowded: 0,
             rounds: 0,
             unresolved: 0,
             phase: Phase::Seeking(Search {
                 attempts: Vec::new(),
-                crowded: false,
                 next_start: now,
                 only: None,
                 pending: None,
@@ -139,11 +135,14 @@ impl Machine {
         }
     }
 
-    /// Only a search asks how busy a master is: a session that is not renewed is lost either way.
     fn reached(&mut self, id: AttemptId) {
-        if let Phase::Seeking(search) = &mut self.phase
-            && let Some(attempt) = search.attempts.iter_mut().find(|one| one.id == id)
-        {
+        let attempts = match &mut self.phase {
+            Phase::Seeking(search) => search.attempts.as_mut_slice(),
+            // A failback under way becomes an attempt of the search, if the session is lost.
+            Phase::Connected(session) => session.side.as_mut_slice(),
+            Phase::Ended(_) | Phase::Ending { .. } | Phase::Resting { .. } => &mut [],
+        };
+        if let Some(attempt) = attempts.iter_mut().find(|attempt| attempt.id == id) {
             attempt.reached = true;
         }
     }

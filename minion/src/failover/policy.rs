@@ -17,7 +17,8 @@ pub struct Settings {
     /// How long a pending minion waits before it asks again, and the longest first wait between
     /// rounds.
     pub acceptance_wait_time: Duration,
-    /// The wait doubles up to this; none keeps it as it is.
+    /// The wait doubles up to this; none keeps it as it is. A master that has no time for an answer
+    /// is left alone longer and longer in any case, for 80 s at most if this is not more.
     pub acceptance_wait_time_max: Option<Duration>,
     /// Rounds in which a master merely did not answer do not count for `master_tries`.
     pub auth_safemode: bool,
@@ -25,9 +26,9 @@ pub struct Settings {
     pub auth_timeout: Duration,
     /// How often an unanswered attempt is made per round; with failover always once, as in Salt.
     pub auth_tries: u32,
-    /// Ours: the window over which sign-ins after a loss are spread. Ten thousand minions at four
-    /// hundred a second need 25 s; the default is none, because a small fleet wants its master
-    /// back at once.
+    /// Ours: the window over which sign-ins after a loss are spread. A second for each 300 minions
+    /// that a master has is right (a real one answers four hundred); the default is none, because a
+    /// small fleet wants its master back at once.
     pub loss_spread: Duration,
     /// The master is taken for lost within this and a second after its last sign of life; none
     /// does not probe.

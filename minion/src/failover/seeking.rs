@@ -22,7 +22,6 @@ impl Machine {
         self.candidates.begin_round();
         self.phase = Phase::Seeking(Search {
             attempts: Vec::new(),
-            crowded: false,
             next_start: self.now,
             only,
             pending: None,
@@ -56,23 +55,21 @@ impl Machine {
         let Some(candidate) = self.candidates.get_mut(attempt.master) else {
             return;
         };
+        if failure == Failure::NoAnswer && attempt.reached {
+            // A crowd: whoever asks again at once is one more of it.
+            candidate.crowds = candidate.crowds.saturating_add(1);
+            let wait = self.policy.crowd.delay(candidate.crowds, &mut self.random);
+            candidate.crowd_until = now.after(wait);
+        } else {
+            candidate.crowds = 0;
+        }
         if failure == Failure::NoAnswer {
             candidate.timeouts = candidate.timeouts.saturating_add(1);
         }
-        let crowded = failure == Failure::NoAnswer && attempt.reached;
         if failure == Failure::NoAnswer && candidate.timeouts < tries {
             // Asked again, but not before this attempt would have ended: an early failure is no
-            // reason to hurry. A crowd is one to wait.
-            let again = if crowded {
-                let wait = self
-                    .policy
-                    .crowd
-                    .delay(candidate.timeouts, &mut self.random);
-                attempt.deadline.after(wait)
-            } else {
-                attempt.deadline
-            };
-            candidate.hold_until = candidate.hold_until.max(again);
+            // reason to hurry.
+            candidate.hold_until = candidate.hold_until.max(attempt.deadline);
         } else {
             candidate.verdict = Some(Verdict::Failed(failure));
         }
@@ -84,7 +81,6 @@ impl Machine {
             actions.push(Action::Report(Report::TryingNext(address)));
         }
         if let Phase::Seeking(search) = &mut self.phase {
-            search.crowded |= crowded;
             search.next_start = now;
             search.only = None;
         }
@@ -92,6 +88,7 @@ impl Machine {
 
     fn pending(&mut self, master: Position) {
         if let Some(candidate) = self.candidates.get_mut(master) {
+            candidate.crowds = 0;
             candidate.verdict = Some(Verdict::Pending);
         }
         let now = self.now;
@@ -135,6 +132,7 @@ impl Machine {
         match self.next_start(search) {
             Some((at, master)) if at <= now => self.ask(master, actions),
             None if idle => self.round_over(actions),
+            Some(_) if idle && self.only_crowds_are_left(search) => self.round_over(actions),
             Some(_) | None => return false,
         }
         true
@@ -150,8 +148,16 @@ impl Machine {
         untried
             .filter(|one| !search.asks(one.position))
             .filter(|one| search.only.is_none_or(|only| only == one.position))
-            .map(|one| (one.hold_until.max(earliest), one.position))
+            .map(|one| (one.free_at().max(earliest), one.position))
             .min_by_key(|(at, _)| *at)
+    }
+
+    /// Whether nobody is left in this round but masters that are too busy: they must not keep the
+    /// others waiting for the next round.
+    fn only_crowds_are_left(&self, search: &Search) -> bool {
+        let asked = self.candidates.iter().any(|one| one.verdict.is_some());
+        let mut left = self.candidates.iter().filter(|one| one.verdict.is_none());
+        asked && search.only.is_none() && left.all(|one| one.crowd_until > self.now)
     }
 
     fn ask(&mut self, master: Position, actions: &mut Vec<Action>) {
@@ -189,7 +195,6 @@ impl Machine {
         actions: &mut Vec<Action>,
     ) {
         self.asks = self.asks.saturating_add(1);
-        self.crowded = 0;
         self.rests = 0;
         self.rounds = 0;
         let wait = self.policy.acceptance.full(self.asks);
@@ -247,9 +252,9 @@ impl Machine {
     fn rest(&mut self, reason: Reason, actions: &mut Vec<Action>) {
         actions.push(Action::Report(Report::NoMaster));
         self.rests = self.rests.saturating_add(1);
-        let crowded = matches!(&self.phase, Phase::Seeking(search) if search.crowded);
-        self.crowded = self.crowded.saturating_add(u32::from(crowded));
-        let spared = self.policy.safemode && self.candidates.any_failed(Failure::NoAnswer);
+        // A round that did not wait for a busy master is none of `master_tries`.
+        let left = self.candidates.iter().any(|one| one.verdict.is_none());
+        let spared = left || self.policy.safemode && self.candidates.any_failed(Failure::NoAnswer);
         self.rounds = self.rounds.saturating_add(u32::from(!spared));
         if self
             .policy
@@ -265,13 +270,10 @@ impl Machine {
             self.end(exit, Duration::ZERO);
             return;
         }
-        let wait = if crowded {
-            self.policy.crowd.delay(self.crowded, &mut self.random)
-        } else {
-            self.policy.rest.delay(self.rests, &mut self.random)
-        };
         self.phase = Phase::Resting {
-            until: self.now.after(wait),
+            until: self
+                .now
+                .after(self.policy.rest.delay(self.rests, &mut self.random)),
             only: None,
             reason,
         };

@@ -32,8 +32,6 @@ pub(super) enum Phase {
 pub(super) struct Search {
     /// Attempts under way, oldest first; one per master at most.
     pub(super) attempts: Vec<Attempt>,
-    /// A master took a question in this round and did not come to answer it.
-    pub(super) crowded: bool,
     /// No further attempt begins before this.
     pub(super) next_start: Moment,
     /// While set, no other master is asked: this one is pending.
@@ -65,7 +63,7 @@ pub(super) struct Attempt {
     pub(super) deadline: Moment,
     pub(super) id: AttemptId,
     pub(super) master: Position,
-    /// The master has taken the question.
+    /// The master has taken the connection.
     pub(super) reached: bool,
 }
 

@@ -50,12 +50,13 @@ pub struct Arguments {
 pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let config = arguments.config.load()?;
     if arguments.check {
+        judge_loader(variables(), &config)?;
         return check(&config);
     }
     telemetry::log(&config.log, arguments.log.as_deref())?;
     memory::harden().context("cannot keep this process out of core dumps")?;
     refuse_root(&config)?;
-    judge_loader(std::env::vars_os().map(|(name, _)| name), &config)?;
+    judge_loader(variables(), &config)?;
     let metrics = telemetry::metrics()?;
     server::make_directory(&config.state_dir)?;
     // Before the runtime has threads, which would stay outside.
@@ -114,6 +115,10 @@ fn judge_loader(variables: impl Iterator<Item = OsString>, config: &Config) -> a
          needs belongs under [hsm.environment]"
     );
     Ok(())
+}
+
+fn variables() -> impl Iterator<Item = OsString> {
+    std::env::vars_os().map(|(name, _)| name)
 }
 
 /// Says what the kernel does not hold, and refuses to go on if it has to.
@@ -190,8 +195,15 @@ impl Signals {
     }
 }
 
-/// What has the dynamic loader load other code (ld.so(8)).
-const LOADER: [&str; 3] = ["LD_AUDIT", "LD_LIBRARY_PATH", "LD_PRELOAD"];
+/// What has the dynamic loader (ld.so(8)) or OpenSSL (openssl-env(7)) load other code.
+const LOADER: [&str; 6] = [
+    "LD_AUDIT",
+    "LD_LIBRARY_PATH",
+    "LD_PRELOAD",
+    "OPENSSL_CONF",
+    "OPENSSL_ENGINES",
+    "OPENSSL_MODULES",
+];
 
 #[cfg(test)]
 mod tests {
@@ -214,6 +226,7 @@ mod tests {
             (&["PATH", "LD_BIND_NOW"][..], true),
             (&["PATH", "LD_PRELOAD"], false),
             (&["LD_AUDIT"], false),
+            (&["OPENSSL_MODULES"], false),
             (&["LD_LIBRARY_PATH", "HOME"], false),
         ] {
             let judged = |config: &Config| judge_loader(variables.iter().map(Into::into), config);

@@ -12,7 +12,9 @@ from parties import ID
 
 EVENT = {"cmd": "_minion_event", "tag": "x", "data": "y"}
 # By these the master finds the minion when a job's target is a grain; nothing in it is of the machine that records.
-GRAINS = {"id": ID, "os": "Debian", "roles": ["web", "db"], "numbers": {"one": 1, "half": 0.5, "minus": -7}, "none": None}
+GRAINS = {
+    "id": ID, "os": "Debian", "roles": ["web", "db"], "numbers": {"one": 1, "half": 0.5, "minus": -7}, "none": None,
+}
 
 
 def requests(directory, master, minion, source):

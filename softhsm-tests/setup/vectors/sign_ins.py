@@ -34,7 +34,8 @@ def strangers(recorder):
     recorder.record("auth_pending_again", minion, accepted=False)
     waiting = recorder.minion("waiting", id="waiting", **SHA224)
     recorder.record("auth_pending_sha224", waiting, accepted=False)
-    grains = recorder.minion("grains", id="grains", autosign_grains=["uuid", "role"], grains={"uuid": "0-1", "role": None})
+    own = {"uuid": "0-1", "role": None}
+    grains = recorder.minion("grains", id="grains", autosign_grains=["uuid", "role"], grains=own)
     recorder.record("auth_pending_autosign_grains", grains, accepted=False)
     recorder.master.move("minions_pre", "minions")
     return minion
@@ -71,7 +72,8 @@ def last(recorder, minion):
     recorder.master.move("minions", "minions_rejected")
     recorder.record("auth_rejected", minion, accepted=False)
     recorder.record("auth_rejected_first", recorder.minion("rejected", keys_of=minion), accepted=False)
-    recorder.record("auth_rejected_sha224", recorder.minion("rejected-sha224", keys_of=minion, **SHA224), accepted=False)
+    sha224 = recorder.minion("rejected-sha224", keys_of=minion, **SHA224)
+    recorder.record("auth_rejected_sha224", sha224, accepted=False)
     recorder.master.move("minions_rejected", "minions")
     recorder.record("auth_bad_sig_algo", minion, accepted=False, wait=8, sig_algo="PKCS1v15-SHA512")
 

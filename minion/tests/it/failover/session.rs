@@ -151,6 +151,31 @@ fn a_failback_under_way_goes_on_when_the_current_master_is_lost() {
 }
 
 #[test]
+fn a_failback_that_was_taken_and_not_answered_is_a_crowd_as_well() {
+    let mut scene = scene(Settings {
+        master_failback: true,
+        master_failback_interval: Some(secs(10)),
+        ..failover(2)
+    });
+    scene.fail(0, Failure::Unreachable).accept(1).pass(secs(15));
+    let attempt = scene.open.iter().find(|(_, at)| **at == 0);
+    let attempt = *attempt.unwrap().0;
+    scene.step(Event::Reached { attempt });
+    scene.disconnect();
+    scene.pass_with(secs(60), |scene| {
+        while scene.asking().contains(&1) {
+            scene.fail(1, Failure::Unreachable);
+        }
+    });
+    let asked = scene.asked.iter().filter(|(_, at)| *at == 0);
+    let times: Vec<_> = asked.map(|(time, _)| *time).collect();
+    // The first one at the start, then the failback, and then not before its time and half of ten
+    // seconds.
+    let wait = times[2] - times[1];
+    assert!(wait >= scene.settings.auth_timeout + secs(5), "{wait:?}");
+}
+
+#[test]
 fn a_flapping_first_master_is_gone_back_to_ever_more_rarely() {
     let mut scene = scene(Settings {
         master_failback: true,

@@ -1,6 +1,7 @@
 //! From the first attempt to a master that accepts, case by case.
 
 use std::num::NonZeroU32;
+use std::time::Duration;
 
 use minion::failover::{
     Event, Evidence, Exit, Failure, MasterType, Outcome, PendingRule, PolicyError, Reason, Settings,
@@ -319,24 +320,82 @@ fn options_that_cannot_be_honoured_are_named() {
     assert_eq!(refused(hasty), PolicyError::NoTimeToAuthenticate);
 }
 
+/// Lets the only open attempt come to its deadline after its master has taken the connection.
+fn crowd(scene: &mut Scene) {
+    let open: Vec<_> = scene.open.keys().copied().collect();
+    assert_eq!(open.len(), 1);
+    scene.step(Event::Reached { attempt: open[0] });
+    scene.pass(scene.settings.auth_timeout);
+    assert!(scene.over.contains(&open[0]));
+}
+
+/// How long the master is left alone after a crowd.
+fn wait_after_crowd(scene: &mut Scene) -> Duration {
+    crowd(scene);
+    let given_up = scene.now;
+    scene.until_asked(0).now - given_up
+}
+
+fn fits(wait: Duration, full: u64) {
+    assert!(
+        secs(full) / 2 <= wait && wait <= secs(full),
+        "{wait:?} of {full}"
+    );
+}
+
 #[test]
 fn a_master_that_is_too_busy_is_asked_more_and_more_rarely() {
     let mut scene = scene(failover(1));
     for full in [10, 20, 40, 80, 80] {
-        let (attempt, _) = scene.open.iter().map(|(id, at)| (*id, *at)).next().unwrap();
-        scene.step(Event::Reached { attempt });
-        scene.now = scene.wake.unwrap();
-        scene.step(Event::Woke);
-        let given_up = scene.now;
-        assert_eq!(scene.asking(), Vec::<usize>::new());
-        let wait = scene.until_asked(0).now - given_up;
-        assert!(
-            secs(full) / 2 <= wait && wait <= secs(full),
-            "{wait:?} of {full}"
-        );
+        fits(wait_after_crowd(&mut scene), full);
     }
-    // One that is gone keeps nobody waiting; after a sign-in everything begins anew.
+    // One that is gone keeps nobody waiting, and then it begins anew; so it does after a sign-in.
     scene.fail(0, Failure::Unreachable);
     let gone = scene.now;
     assert!(scene.until_asked(0).now - gone <= secs(10));
+    fits(wait_after_crowd(&mut scene), 10);
+    fits(wait_after_crowd(&mut scene), 20);
+    scene.accept(0).disconnect().until_asked(0);
+    fits(wait_after_crowd(&mut scene), 10);
+}
+
+#[test]
+fn a_single_master_that_is_too_busy_is_asked_so_within_a_round_as_well() {
+    let mut scene = scene(Settings {
+        auth_tries: 3,
+        master_type: MasterType::Str,
+        ..failover(1)
+    });
+    for full in [10, 20, 40, 80, 80, 80, 80] {
+        fits(wait_after_crowd(&mut scene), full);
+    }
+}
+
+#[test]
+fn a_master_that_is_too_busy_keeps_nobody_from_the_others() {
+    let mut scene = scene(Settings {
+        // What is not asked is not counted.
+        master_tries: NonZeroU32::new(2),
+        stagger: secs(3600),
+        ..failover(2)
+    });
+    crowd(&mut scene);
+    scene.fail(1, Failure::Unreachable);
+    // Longer and longer rests, but none as long as the busy master's.
+    for _ in 0..3 {
+        let refused = scene.now;
+        scene.until_asked(1);
+        assert!(scene.now - refused <= secs(10), "{:?}", scene.now - refused);
+        if scene.asking() == [1] {
+            scene.fail(1, Failure::Unreachable);
+        } else {
+            break;
+        }
+    }
+    scene.until_asked(1).accept(1);
+    assert_eq!(scene.current(), Some(1));
+    // What was too busy then is asked at once when this one is lost.
+    let lost = scene.now;
+    scene.disconnect().until_asked(0);
+    assert!(scene.now - lost <= secs(1), "{:?}", scene.now - lost);
 }

@@ -7,7 +7,7 @@ use std::os::unix::fs::MetadataExt;
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, bail};
-use hsm_config::{Hsm, Module, PinSource, SignMechanism, Strictness};
+use hsm_config::{Hsm, Module, ModuleError, PinSource, SignMechanism, Strictness};
 use serde_json::Value;
 
 use super::finding::Finding;
@@ -59,12 +59,16 @@ fn module(module: &Module) -> Finding {
             );
         }
     };
-    if let Err(error) = module.check_content() {
-        return Finding::failure(
-            what,
-            error.to_string(),
-            "compare the file with what the vendor publishes, then correct `module_sha256`",
-        );
+    if metadata.is_file()
+        && let Err(error) = module.check_content()
+    {
+        let fix = match error {
+            ModuleError::Content { .. } => {
+                "compare the file with what the vendor publishes, then correct `module_sha256`"
+            }
+            _ => "let the user that runs this read it",
+        };
+        return Finding::failure(what, format!("{:#}", anyhow::Error::from(error)), fix);
     }
     let others = path.ancestors().find(|part| {
         part.metadata().is_ok_and(|it| {
