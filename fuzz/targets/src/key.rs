@@ -119,8 +119,7 @@ fn fingerprints(key: &PublicKey) -> Vec<String> {
         .collect()
 }
 
-const KEY: &str =
-    include_str!("../../../minion/tests/vectors/gen-signature/3008.5-sha224/master.pub");
+const KEY: &str = include_str!("../../../minion/tests/vectors/fingerprints/other.pub");
 
 fn files(ending: &str) -> Vec<Vec<u8>> {
     let folders = entries(&root().join("gen-signature"));
