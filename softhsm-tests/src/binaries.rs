@@ -4,7 +4,7 @@
 //! there can be yesterday's.
 
 use std::env;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
@@ -78,13 +78,19 @@ impl Binaries {
 ///
 /// Fails if it can't be built.
 pub fn mastersign() -> Result<Command> {
-    let mut command = Command::new(&Binaries::get()?.mastersign);
+    Ok(mastersign_at(&Binaries::get()?.mastersign))
+}
+
+/// The same from another place.
+#[must_use]
+pub fn mastersign_at(program: &Path) -> Command {
+    let mut command = Command::new(program);
     // The last is cargo's, for programs that it starts.
     for variable in ["MASTERSIGN_CONFIG", "MASTERSIGN_LOG", "LD_LIBRARY_PATH"] {
         command.env_remove(variable);
     }
     command.env("NO_COLOR", "1");
-    Ok(command)
+    command
 }
 
 /// `mastersign-minion`, with the arguments to come.

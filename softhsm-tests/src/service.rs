@@ -18,7 +18,7 @@ use signer::pki::Scope;
 use tempfile::TempDir;
 use uuid::Uuid;
 
-use crate::binaries::mastersign;
+use crate::binaries::{Binaries, mastersign, mastersign_at};
 use crate::pki::{Papers, Pki};
 use crate::process::{Log, PATIENCE, Process, run};
 use crate::salt::Installation;
@@ -229,11 +229,25 @@ impl Site {
     ///
     /// As [`Site::serve`].
     pub fn serve_as(&self, user: u32) -> Result<Service> {
-        self.start(|command| command.uid(user).gid(user))
+        // Where the suite was built there may be no way for others: below root's home, for one.
+        let program = self.directory().join("mastersign");
+        if !program.exists() {
+            fs::copy(&Binaries::get()?.mastersign, &program)?;
+        }
+        self.start_from(mastersign_at(&program), |command| {
+            command.uid(user).gid(user)
+        })
     }
 
     fn start(&self, change: impl FnOnce(&mut Command) -> &mut Command) -> Result<Service> {
-        let mut command = mastersign()?;
+        self.start_from(mastersign()?, change)
+    }
+
+    fn start_from(
+        &self,
+        mut command: Command,
+        change: impl FnOnce(&mut Command) -> &mut Command,
+    ) -> Result<Service> {
         command.arg("serve").arg("--config").arg(self.config());
         let process = Process::start(change(&mut command))?;
         let line = process.log().wait_for("serving")?;

@@ -4,9 +4,11 @@
 //! worker logs in once and never again, so each login is a decision of this module. Whenever it
 //! waits it also takes a PIN that an operator hands over, and starts with that at once.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use futures_util::FutureExt;
 use hsm_config::PinSource;
 use secrecy::SecretString;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -83,7 +85,21 @@ impl Supervisor {
     /// Ends when the pool is stopped; the worker is killed then.
     pub(super) async fn run(mut self, mut offers: mpsc::Receiver<Offer>) {
         let stop = self.shared.stop.clone();
-        stop.run_until_cancelled(self.live(&mut offers)).await;
+        let life = stop.run_until_cancelled(self.live(&mut offers));
+        // Its words are left where they are: it had the PIN.
+        if AssertUnwindSafe(life).catch_unwind().await.is_err() {
+            tracing::error!(hsm = %self.hsm.name, "the supervisor of an HSM failed");
+            self.is_promising = false;
+            self.note(
+                State::Failed,
+                "the service failed inside and leaves this HSM alone; restart it, and report what \
+                 its log says of a panic",
+            );
+            // Whoever hands over a PIN is told at once that it is of no use.
+            self.asked = None;
+            drop(offers);
+            stop.cancelled().await;
+        }
         self.note(State::Stopped, "the service is shutting down");
     }
 

@@ -99,7 +99,10 @@ async fn a_service_with_a_pin_in_its_hands() {
     };
     let pool = Pool::start(config.hsms, context);
     was_asked.recv().await.unwrap();
-    assert!(!format!("{pool:?}").contains(PIN));
+    // Nobody is told that an HSM is at work that nobody looks after.
+    let status = reaches(&pool, State::Failed).await.unwrap();
+    assert!(status.detail.contains("restart it"), "{status:?}");
+    assert!(!format!("{status:?}{pool:?}").contains(PIN));
     pool.shutdown().await;
     drop(std::panic::take_hook());
 }
