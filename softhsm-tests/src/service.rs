@@ -229,14 +229,23 @@ impl Site {
     ///
     /// As [`Site::serve`].
     pub fn serve_as(&self, user: u32) -> Result<Service> {
-        // Where the suite was built there may be no way for others: below root's home, for one.
+        self.start_from(mastersign_at(&self.program()?), |command| {
+            command.uid(user).gid(user)
+        })
+    }
+
+    /// The program where other users can start it: where the suite was built there may be no way
+    /// for them, below root's home for one.
+    ///
+    /// # Errors
+    ///
+    /// Fails if it can't be built or copied.
+    pub fn program(&self) -> Result<PathBuf> {
         let program = self.directory().join("mastersign");
         if !program.exists() {
             fs::copy(&Binaries::get()?.mastersign, &program)?;
         }
-        self.start_from(mastersign_at(&program), |command| {
-            command.uid(user).gid(user)
-        })
+        Ok(program)
     }
 
     fn start(&self, change: impl FnOnce(&mut Command) -> &mut Command) -> Result<Service> {

@@ -5,7 +5,6 @@ use std::os::unix::fs::FileExt;
 use std::process::Command;
 
 use nix::unistd::geteuid;
-use softhsm_tests::binaries::mastersign;
 use softhsm_tests::process::attempt;
 use softhsm_tests::service::{Service, Site};
 
@@ -46,13 +45,12 @@ fn a_service_that_panics_says_where_and_keeps_its_words_back() {
     site.exchange("allow_root = true", "allow_root = false")
         .unwrap();
     give(site.directory());
-    let serve = mastersign().unwrap();
     let mut limited = Command::new("setpriv");
     let user = NOBODY.to_string();
     limited
         .args(["--reuid", &user, "--regid", &user, "--clear-groups", "--"])
         .args(["prlimit", "--nproc=1:1", "--"])
-        .arg(serve.get_program())
+        .arg(site.program().unwrap())
         .args(["serve", "--config"])
         .arg(site.config());
     let (status, said, told) = attempt(&limited).unwrap();
