@@ -172,7 +172,8 @@ fn moves(
         let master = master.context("the minion is on no master of ours")?;
         let (mark, before) = (log.len(), cpu(process)?);
         let start = Instant::now();
-        loss.inflict(master, network)?;
+        loss.inflict(master, network)
+            .with_context(|| format!("the minion was to be on {current}:\n{}", log.text()))?;
         let seconds = wait(log, mark, start)?;
         let spent = cpu(process)?.saturating_sub(before);
         moves.push(Move {
