@@ -203,9 +203,15 @@ impl Process {
             .context("failed to wait for a child process")
     }
 
+    /// Sends SIGKILL to the program and everything that it started, and waits for none of them: for
+    /// whoever measures what follows, because a big program takes long to die.
+    pub fn send_kill(&mut self) {
+        end_group(&mut self.guard);
+    }
+
     /// Kills the program and everything that it started, as a power cut would.
     pub fn kill(&mut self) {
-        end_group(&mut self.guard);
+        self.send_kill();
         // The group is dead; this only takes the exit status, so that no zombie is left.
         let _ = self.child.wait();
         // Its grandchildren are somebody else's to wait for, and take a moment to die.

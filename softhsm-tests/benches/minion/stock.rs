@@ -1,13 +1,14 @@
 //! Ours and a stock minion of the same Salt, at the same masters.
 
+use std::process::Command;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use minion::verify::Algorithm;
 use serde_json::json;
 use softhsm_tests::measure::Spread;
-use softhsm_tests::namespace::{Fault, Namespace};
+use softhsm_tests::namespace::{Fault, Namespace, inside};
 use softhsm_tests::process::{Log, Process};
 use softhsm_tests::salt::{
     Console, Master, Minion, MinionConfig, Ours, OursConfig, RunningOurs, Stage, Trio, Version,
@@ -59,7 +60,7 @@ impl Loss {
     fn inflict(self, master: &mut Master, network: Option<&Namespace>) -> Result<()> {
         match self {
             Self::Kill => {
-                master.kill();
+                master.send_kill();
                 Ok(())
             }
             Self::Refusal => {
@@ -166,7 +167,8 @@ fn moves(
 ) -> Result<Vec<Move>> {
     let mut moves = Vec::new();
     for _ in 0..LOSSES {
-        let current = current(log)?;
+        settle(trio)?;
+        let current = current(process, network)?;
         let mut masters = trio.masters.iter_mut();
         let master = masters.find(|master| master.address().to_string() == current);
         let master = master.context("the minion is on no master of ours")?;
@@ -185,15 +187,48 @@ fn moves(
     Ok(moves)
 }
 
-/// The address of the master that a minion has verified last.
-fn current(log: &Log) -> Result<String> {
-    let text = log.text();
-    let verified = text
-        .lines()
-        .rev()
-        .find_map(|line| line.split_once(VERIFIED));
-    let (_, address) = verified.context("the minion has verified no master")?;
-    Ok(address.trim().to_owned())
+/// Waits until the masters do nothing: one that was just started is still busy when it first
+/// answers, and would keep the processors from the minion and from its next master.
+fn settle(trio: &Trio) -> Result<()> {
+    let spent = || {
+        trio.masters
+            .iter()
+            .map(|master| cpu(master.process()))
+            .sum::<Result<Duration>>()
+    };
+    let end = Instant::now() + PATIENCE;
+    loop {
+        let before = spent()?;
+        pause_until(Instant::now() + LOOK);
+        if spent()?.saturating_sub(before) < LOOK / 50 {
+            return Ok(());
+        }
+        ensure!(Instant::now() < end, "the masters never come to rest");
+    }
+}
+
+/// The address of the master that a minion is subscribed to.
+///
+/// Its log would not do: of two masters that ours asks a moment apart, the one that it has verified
+/// last may be the one that it does not take.
+fn current(process: &Process, network: Option<&Namespace>) -> Result<String> {
+    let mut command = Command::new("ss");
+    command.args(["-Hntp", "state", "established", "dport = :4505"]);
+    let output = inside(network, command).output()?;
+    ensure!(output.status.success(), "ss: {output:?}");
+    let table = String::from_utf8(output.stdout)?;
+    let ids = process.ids()?;
+    let mut peers = table.lines().filter_map(|line| {
+        let mut columns = line.split_whitespace().skip(3);
+        let (peer, users) = (columns.next()?, columns.next()?);
+        let (address, _) = peer.rsplit_once(':')?;
+        let own = ids.iter().any(|id| users.contains(&format!("pid={id},")));
+        own.then(|| address.to_owned())
+    });
+    match (peers.next(), peers.next()) {
+        (Some(one), None) => Ok(one),
+        (first, second) => bail!("subscribed to {first:?} and {second:?}:\n{table}"),
+    }
 }
 
 struct Pair<'a> {
@@ -407,10 +442,11 @@ fn wait(log: &Log, from: usize, start: Instant) -> Result<f64> {
 const INTERVAL: &str = "5";
 const STARTS: usize = 7;
 /// Each kill is followed by the start of a master.
-const LOSSES: usize = 5;
+const LOSSES: usize = 9;
 const PAUSE: Duration = Duration::from_secs(5);
+const LOOK: Duration = Duration::from_millis(500);
+const PATIENCE: Duration = Duration::from_secs(60);
 const HANDSHAKES: usize = 7;
 const WINDOW: Duration = Duration::from_secs(4);
 const STOCK: &str = "stock-handshake";
-const VERIFIED: &str = "Received signed and verified master pubkey from master ";
 const SIGNED_IN: &str = "Authentication with master successful!";

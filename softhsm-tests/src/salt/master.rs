@@ -305,6 +305,11 @@ impl Master {
         self.process.kill();
     }
 
+    /// As [`kill`](Self::kill), but waits for none of its processes to end.
+    pub fn send_kill(&mut self) {
+        self.process.send_kill();
+    }
+
     /// Starts it again, on the same files.
     ///
     /// # Errors
