@@ -47,6 +47,14 @@ pub fn collect(inputs: &Inputs<'_>) -> Value {
     Value::Map(grains.0)
 }
 
+/// What the text of an `os-release` file says of a host with that processor.
+#[must_use]
+pub fn distribution(os_release: &str, machine: &str) -> Value {
+    let mut grains = Grains::default();
+    system::distribution(&mut grains, os_release, machine);
+    Value::Map(grains.0)
+}
+
 /// Grains in the order in which they were found.
 #[derive(Debug, Default)]
 struct Grains(Vec<(Value, Value)>);

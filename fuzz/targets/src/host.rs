@@ -12,9 +12,11 @@ use std::time::Duration;
 
 use minion::agent::{MasterState, Status};
 use minion::config::{Master, MasterName};
+use minion::grains::distribution;
 use minion::log::{DateFormat, Format};
 use minion::pki::Store;
 use minion::verify::{KeyHash, PublicKey};
+use minion::wire::msgpack::{self, Value};
 use minion::wire::private_key::PrivateKey;
 
 use crate::capture::JOB;
@@ -281,4 +283,40 @@ pub fn log_format_seeds() -> Vec<Vec<u8>> {
         .chain(dates)
         .chain(more.map(str::to_owned));
     all.map(String::into_bytes).collect()
+}
+
+/// Whatever `os-release` says, every grain is there once, and all of them travel.
+pub fn os_release(input: &[u8]) {
+    let text = String::from_utf8_lossy(input);
+    let Value::Map(grains) = distribution(&text, "x86_64") else {
+        panic!("grains are a map");
+    };
+    let names: BTreeSet<&str> = grains
+        .iter()
+        .map(|(name, _)| name.as_text().expect("a name"))
+        .collect();
+    assert_eq!(names.len(), grains.len(), "{names:?}");
+    for name in ["os", "os_family", "osarch", "osfullname"] {
+        assert!(names.contains(name), "{name} is not among {names:?}");
+    }
+    let sent = msgpack::encode(&Value::Map(grains.clone())).expect("they fit");
+    assert_eq!(msgpack::decode(&sent).ok(), Some(Value::Map(grains)));
+}
+
+/// Distributions that Salt tells apart, every quotation, and lines that are none.
+#[must_use]
+pub fn os_release_seeds() -> Vec<Vec<u8>> {
+    [
+        "PRETTY_NAME=\"Debian GNU/Linux 12 (bookworm)\"\nNAME=\"Debian GNU/Linux\"\nVERSION_ID=\"12\"\n\
+         VERSION=\"12 (bookworm)\"\nVERSION_CODENAME=bookworm\nID=debian\n",
+        "NAME='Ubuntu'\nVERSION_ID=24.04\nID=ubuntu\nID_LIKE=debian\nVERSION_CODENAME=noble\n",
+        "NAME=\"Rocky Linux\"\nVERSION=\"9.4 (Blue Onyx)\"\nID=\"rocky\"\nID_LIKE=\"rhel centos fedora\"\n\
+         VERSION_ID=\"9.4\"\n",
+        "NAME=openSUSE\nID=opensuse-leap\nID_LIKE=\"suse opensuse\"\nVERSION_ID=15.6\n\
+         CPE_NAME=\"cpe:/o:opensuse:leap:15.6\"\n",
+        "# a remark\n\nNAME=\"a \\\"quoted\\\" \\$name\\\\\"\nID=\nVERSION_ID=1.x.3\nno line\n=\n",
+        "",
+    ]
+    .map(|text| text.as_bytes().to_vec())
+    .into()
 }

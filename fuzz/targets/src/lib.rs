@@ -155,6 +155,11 @@ pub const TARGETS: &[Target] = &[
         seeds: host::log_format_seeds,
     },
     Target {
+        name: "master_keys",
+        run: local::master_keys,
+        seeds: local::master_keys_seeds,
+    },
+    Target {
         name: "minion_key",
         run: host::minion_key,
         seeds: host::minion_key_seeds,
@@ -173,6 +178,11 @@ pub const TARGETS: &[Target] = &[
         name: "operator_decision",
         run: pki::operator_decision,
         seeds: pki::operator_decision_seeds,
+    },
+    Target {
+        name: "os_release",
+        run: host::os_release,
+        seeds: host::os_release_seeds,
     },
     Target {
         name: "pin_source",

@@ -2,15 +2,21 @@
 //! their child, notes, PINs, a signing key that is to be imported, their configuration.
 
 use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use hsm_config::PinSource;
+use minion::salt_config::{self, Loaded};
+use minion::verify::clean_key;
 use openssl::pkey::PKey;
 use secrecy::{ExposeSecret, SecretString};
 use signer::audit::{Inbox, Note};
 use signer::commands::connection::Options;
 use signer::commands::hsm::{pem, secrets::Secrets};
 use signer::control::{Answer, Request};
+use signer::fetch::directory::PkiDir;
+use signer::fetch::keys::MasterKeys;
+use signer::fetch::salt_config::SaltMaster;
 use signer::fetch::settings::{Partial, SettingsError};
 use signer::hsm::pin;
 
@@ -327,6 +333,81 @@ pub fn client_settings(input: &[u8]) {
         Ok(options) => assert_eq!(Options::read(&admin).ok(), Some(options)),
         Err(error) => names_the_file(&format!("{error:#}"), &admin),
     }
+}
+
+/// The keys that a master shows and signs with are one pair, in the form in which they are shown, or
+/// an error that names the directory and shows nothing of the private one.
+///
+/// The first byte says which of the two files the rest is.
+pub fn master_keys(input: &[u8]) {
+    let Some((&which, content)) = input.split_first() else {
+        return;
+    };
+    let desk = Desk::new();
+    let key = signing_key();
+    let own = key.private.private_key_to_pem_pkcs8().expect("our key");
+    let shown = key.public.to_file().into_bytes();
+    let (shown, own) = match which & 1 {
+        0 => (content, own.as_slice()),
+        _ => (shown.as_slice(), content),
+    };
+    desk.put("master.pub", shown);
+    desk.put("master.pem", own);
+    let user = fs::metadata(desk.path("")).expect("our directory").uid();
+    let directory = PkiDir::open_own(&desk.path(""), user).expect("nobody else can write there");
+    let salt = SaltMaster::read(Loaded {
+        options: salt_config::parse(Path::new("master"), &format!("key_pass: {PASS}\n"))
+            .expect("one option"),
+        sources: Vec::new(),
+    });
+    match MasterKeys::read(&directory, &salt.expect("one option")) {
+        Ok(keys) => {
+            assert_eq!(keys.public.hash(), key.public.hash());
+            let text = std::str::from_utf8(shown).expect("it was read");
+            assert_eq!(clean_key(text), key.public.canonical());
+            let half = keys.private.public_key_to_pem().expect("it was read");
+            assert_eq!(String::from_utf8(half).ok(), Some(key.public.to_file()));
+            assert!(!format!("{keys:?}").contains("PRIVATE"));
+        }
+        Err(error) => {
+            let told = format!("{error:?} {error}");
+            assert!(told.contains(&*desk.path("").to_string_lossy()), "{told}");
+            let own = String::from_utf8_lossy(own);
+            let mut secrets = own.lines().filter(|line| line.len() >= 60);
+            assert!(secrets.all(|line| !told.contains(line)), "{told}");
+        }
+    }
+}
+
+/// Both files in every form.
+#[must_use]
+pub fn master_keys_seeds() -> Vec<Vec<u8>> {
+    let key = signing_key();
+    let rsa = key.private.rsa().expect("an RSA key");
+    let shown = key.public.to_file();
+    let forms = [
+        (0, Ok(shown.clone().into_bytes())),
+        (0, Ok(shown.replace('\n', "\r\n").into_bytes())),
+        (0, Ok(format!("\n{shown}\n").into_bytes())),
+        (0, rsa.public_key_to_pem_pkcs1()),
+        (0, rsa.private_key_to_pem()),
+        (1, rsa.private_key_to_pem()),
+        (1, key.private.private_key_to_pem_pkcs8()),
+        (
+            1,
+            Ok(include_bytes!("../seeds/encrypted-pkcs1.pem").to_vec()),
+        ),
+        (
+            1,
+            Ok(include_bytes!("../seeds/encrypted-pkcs8.pem").to_vec()),
+        ),
+        (1, Ok(include_bytes!("../seeds/weak.pem").to_vec())),
+    ];
+    let seeds = forms.into_iter().map(|(which, form)| {
+        let form = form.expect("OpenSSL writes it");
+        [&[which], form.as_slice()].concat()
+    });
+    seeds.collect()
 }
 
 fn names_the_file(told: &str, file: &Path) {

@@ -19,8 +19,11 @@ pub(super) fn collect(grains: &mut Grains) {
         grains.set("cpuarch", machine.as_str());
     }
     let release = line_of("/etc/os-release").or_else(|| line_of("/usr/lib/os-release"));
-    let release = Distribution::parse(&release.unwrap_or_default());
-    release.into_grains(grains, &machine);
+    distribution(grains, &release.unwrap_or_default(), &machine);
+}
+
+pub(super) fn distribution(grains: &mut Grains, os_release: &str, machine: &str) {
+    Distribution::parse(os_release).into_grains(grains, machine);
 }
 
 /// What `os-release` says (Salt 3008.5, `salt/grains/core.py`, `_linux_distribution_data`).
