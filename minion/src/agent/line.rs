@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
 
-use super::notice::{Half, Notice};
+use super::caught::caught;
+use super::notice::{Half, Notice, PANICKED};
 use super::speak::chain;
 use crate::failover::{AttemptId, ProbeId};
 use crate::net::{Connect, Error, Request};
@@ -52,6 +53,14 @@ enum Turn {
 impl Line {
     /// Serves requests until nobody can make one any more.
     pub(super) async fn run(mut self) {
+        if caught(self.serve()).await.is_none() {
+            let (attempt, why) = (self.attempt, PANICKED.to_owned());
+            // Whoever has no ear for it has ended.
+            let _ = self.notices.send(Notice::Gone { attempt, why }).await;
+        }
+    }
+
+    async fn serve(&mut self) {
         while let Some(turn) = self.turn().await {
             match turn {
                 Turn::Ask(ask) => self.answer(ask).await,

@@ -167,7 +167,7 @@ fn record(status: &Status, config: &Config) {
 fn code(ended: Ended) -> ExitCode {
     match ended {
         Ended::GaveUp(exit) => ExitCode::from(exit.code()),
-        Ended::NoRandomness => ExitCode::FAILURE,
+        Ended::Failed | Ended::NoRandomness => ExitCode::FAILURE,
         Ended::Stopped => ExitCode::SUCCESS,
     }
 }

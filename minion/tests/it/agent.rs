@@ -4,6 +4,7 @@
 pub(crate) mod fleet;
 mod greeting;
 mod options;
+mod panics;
 
 use std::time::Duration;
 
