@@ -8,6 +8,7 @@
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
 
 use super::caught::caught;
 use super::notice::{Half, Notice, PANICKED};
@@ -28,7 +29,8 @@ pub(super) struct Ask {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Question {
     pub(super) probe: ProbeId,
-    pub(super) within: Duration,
+    /// When the answer is of no use any more.
+    pub(super) due: Instant,
 }
 
 /// The state of the owner.
@@ -63,7 +65,10 @@ impl Line {
     async fn serve(&mut self) {
         while let Some(turn) = self.turn().await {
             match turn {
-                Turn::Ask(ask) => self.answer(ask).await,
+                Turn::Ask(ask) => {
+                    self.answer(ask).await;
+                    self.ask_at_last().await;
+                }
                 Turn::Lost(error) => self.mend(&error).await,
                 Turn::Question(question) => self.ping(question).await,
             }
@@ -129,12 +134,22 @@ impl Line {
         let _ = answer.send(result);
     }
 
+    /// A question that came while a request was out has waited for its reply. If there was none,
+    /// that says something about the request and not yet about the master.
+    async fn ask_at_last(&mut self) {
+        let now = Instant::now();
+        if let Some(question) = self.open.filter(|question| question.due > now) {
+            self.ping(question).await;
+        }
+    }
+
     async fn ping(&mut self, question: Question) {
         self.open = Some(question);
         let Ok(body) = request::ping() else {
             return;
         };
-        match self.exchange(&body, question.within).await {
+        let within = question.due.saturating_duration_since(Instant::now());
+        match self.exchange(&body, within).await {
             Ok(reply) if request::is_pong(&reply) => {}
             Ok(_) => tracing::debug!(target: "minion::agent", "the answer to ping is not ping"),
             Err(error) => {

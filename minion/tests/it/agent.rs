@@ -171,6 +171,35 @@ async fn a_healthy_master_is_kept_through_many_probes() {
 }
 
 #[tokio::test]
+async fn a_request_that_hangs_does_not_stand_for_its_master() {
+    let fleet = Fleet::new(2).await;
+    let minion = fleet
+        .minion(|setup| {
+            // A probe every half second, and one and a half for its answer.
+            setup.failover.master_alive_interval = Some(Duration::from_secs(1));
+            setup.returns.retry_timer = Duration::from_millis(400);
+            setup.returns.retry_timer_max = Duration::from_millis(400);
+            setup.returns.retry_tries = u32::MAX;
+        })
+        .await;
+    // Requests hang one after the other, so there is no probe without one.
+    fleet[0].script(|exchange| match exchange.request {
+        Request::Sealed(_) => Answer::Steps(Vec::new()),
+        Request::Auth(_) | Request::Ping | Request::Unreadable => Answer::Honest,
+    });
+    let before = fleet[0].log().probes;
+    fleet[0].publish(Job::ping(JID)).await;
+    fleet[0]
+        .until(|log| log.probes >= before + 5 && log.faults >= 5)
+        .await;
+    assert_eq!(minion.state(0), MasterState::Connected);
+    fleet[0].read(|log| assert_eq!(log.sign_ins.len(), 1));
+    fleet[0].script(|_| Answer::Honest);
+    fleet[0].until(|log| log.returned(JID)).await;
+    assert_eq!(minion.end().await, Ended::Stopped);
+}
+
+#[tokio::test]
 async fn a_master_whose_key_is_revoked_is_left_while_it_is_in_use() {
     let fleet = Fleet::new(2).await;
     let store = fleet.store();
