@@ -136,7 +136,7 @@ impl Work {
             pid: std::process::id(),
             running: &running,
             key: identity.key().public(),
-            hash_type: "sha256",
+            hash_type: &self.setup.hash_type,
             master: Some(Master {
                 name: masters.get(master.index()).map_or("", |one| &one.name),
                 address: self.channel.publisher.ip(),

@@ -85,6 +85,7 @@ fn setup(config: &Config) -> anyhow::Result<Setup> {
     )?;
     Ok(Setup {
         finger: config.master_finger,
+        hash_type: config.hash_type.clone(),
         network: config.network.clone(),
         publish_port: config.publish_port,
         returns: config.returns,
