@@ -95,6 +95,15 @@ impl Feed {
             Some(Some(error)) => chain(&error),
             None => PANICKED.to_owned(),
         };
+        // Who renews the session from here on finds no feed. Who has done so already knows it by its
+        // new name, under which its loss must be told.
+        self.orders.close();
+        while let Some(order) = self.orders.recv().await {
+            if let Order::Rekey(keys) = order {
+                self.channel = Arc::clone(&keys.channel);
+                let _ = caught(self.rekey(*keys)).await;
+            }
+        }
         let attempt = self.channel.attempt;
         // Whoever has no ear for it has ended.
         let _ = self.notices.send(Notice::Gone { attempt, why }).await;
@@ -238,3 +247,6 @@ const SEALED: usize = 64;
 /// And how many bytes of them: they are signed but may be anything, also what the master published
 /// under an earlier key and somebody plays again.
 const SEALED_BYTES: usize = 4 << 20;
+
+#[cfg(test)]
+mod tests;
