@@ -15,7 +15,7 @@ use super::agent::fleet::Fleet;
 use program::Program;
 
 /// The tutorial's lines at the start, in its order, and today's markers.
-const SIGNED_IN: [&str; 8] = [
+const SIGNED_IN: [&str; 9] = [
     "[DEBUG   ] Attempting to authenticate with the Salt Master at {}",
     "[DEBUG   ] Loaded minion key: ",
     "[DEBUG   ] salt.crypt.verify_signature: Loading public key",
@@ -24,6 +24,7 @@ const SIGNED_IN: [&str; 8] = [
      master_sign.pub",
     "[INFO    ] Received signed and verified master pubkey from master {}",
     "[DEBUG   ] Decrypting the current master AES key",
+    "[DEBUG   ] Loaded minion key: ",
     "[INFO    ] Authentication with master successful!",
 ];
 const JID: &str = "20261125120000000001";
