@@ -12,6 +12,7 @@
 
 mod attempt;
 mod board;
+mod caught;
 mod channel;
 mod clock;
 mod driver;
@@ -44,9 +45,10 @@ pub use status::{MasterState, MasterStatus, Status};
 pub use store::{Memory, SigningKey, Store};
 
 use driver::Driver;
+use speak::Line;
 use work::Running;
 
-use crate::failover::{Exit, MasterType, Policy, PolicyError, Position};
+use crate::failover::{Exit, Level, MasterType, Policy, PolicyError, Position};
 use crate::jobs::Seen;
 use crate::wire::msgpack::Value;
 use crate::wire::publish::Jid;
@@ -95,12 +97,14 @@ impl Agent {
     /// asking. A job that is under way when `stop` comes has a few seconds to return.
     pub async fn run(self, stop: CancellationToken) -> Ended {
         let mut drivers = JoinSet::new();
+        // Stops them all if one of them fails.
+        let halt = stop.child_token();
         for policy in self.policies {
             let Ok(seed) = random::seed() else {
                 return Ended::NoRandomness;
             };
             let driver = Driver::new(Arc::clone(&self.shared));
-            drivers.spawn(driver.run(policy, seed, stop.clone()));
+            drivers.spawn(driver.run(policy, seed, halt.clone()));
         }
         if drivers.is_empty() {
             // `master_type: disable`: there is nobody to talk to, and that is as it should be.
@@ -108,11 +112,19 @@ impl Agent {
         }
         let mut last = Ended::Stopped;
         while let Some(ended) = drivers.join_next().await {
-            if let Ok(Some(exit)) = ended {
-                last = Ended::GaveUp(exit);
+            match ended {
+                Ok(Some(exit)) if last != Ended::Failed => last = Ended::GaveUp(exit),
+                Ok(_) => {}
+                // Without its driver a master is served by nobody: whoever started this agent may
+                // start another.
+                Err(_) => {
+                    Line::new(Level::Critical, "The minion ends by a bug of its own").say();
+                    last = Ended::Failed;
+                    halt.cancel();
+                }
             }
         }
-        if stop.is_cancelled() {
+        if stop.is_cancelled() && last != Ended::Failed {
             Ended::Stopped
         } else {
             last
@@ -123,6 +135,8 @@ impl Agent {
 /// How an agent ended.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Ended {
+    /// By a bug: one of its tasks panicked.
+    Failed,
     /// There was no point in going on.
     GaveUp(Exit),
     /// It could not begin: there is no randomness.

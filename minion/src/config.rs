@@ -69,6 +69,8 @@ pub struct Config {
     pub master_sign_key_name: String,
     /// `master_finger`.
     pub master_finger: Option<Fingerprint>,
+    /// `hash_type`: the hash of `key.finger` where a job names none.
+    pub hash_type: String,
     /// `keysize`, for a key that does not exist yet.
     pub keysize: u32,
     /// How connections are made.
@@ -135,29 +137,6 @@ pub struct Network {
     pub source_publish_port: Option<NonZeroU16>,
     /// `zmq_filtering`: publications come with a topic.
     pub zmq_filtering: bool,
-    /// `recon_default`, `recon_max`, `recon_randomize`.
-    pub reconnect: Reconnect,
-}
-
-/// The wait before a lost subscription is made again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Reconnect {
-    /// `recon_default`: the first wait.
-    pub first: Duration,
-    /// `recon_max`: the longest.
-    pub longest: Duration,
-    /// `recon_randomize`: the first wait is drawn between the two.
-    pub randomize: bool,
-}
-
-impl Default for Reconnect {
-    fn default() -> Self {
-        Self {
-            first: Duration::from_secs(1),
-            longest: Duration::from_secs(10),
-            randomize: true,
-        }
-    }
 }
 
 /// How results are sent, and how often.

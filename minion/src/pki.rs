@@ -134,7 +134,8 @@ impl Store {
         masters::serial(&self.directory, master, aes)
     }
 
-    /// Keeps the serial, unless a higher one is kept; on return it is on the disk.
+    /// Keeps the serial, unless a higher one is kept; on return it outlives this process, but not
+    /// for sure a power cut.
     ///
     /// # Errors
     ///

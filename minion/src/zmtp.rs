@@ -10,8 +10,8 @@
 //!
 //! RFC 37 is the specification (23 for 3.0 peers, 28 and 29 for the patterns); libzmq 4.3.5, which
 //! real masters run, decides where the text leaves a choice. In the order of the data: `greeting`,
-//! `frame`, `command`, then [`Connection`], which joins them, and [`Heartbeat`] and [`Reconnect`],
-//! which tell when to ask and when to come back.
+//! `frame`, `command`, then [`Connection`], which joins them, and [`Heartbeat`], which tells when
+//! to ask. When to come back after a loss is `failover`'s to say.
 #![warn(clippy::wildcard_enum_match_arm)]
 
 mod command;
@@ -20,14 +20,12 @@ mod error;
 mod frame;
 mod greeting;
 mod heartbeat;
-mod reconnect;
 
 pub use command::{Context, Identity};
 pub use connection::{Connection, Event, Publication, Socket};
 pub use error::Error;
 pub use greeting::Version;
 pub use heartbeat::{Heartbeat, Pulse, Rhythm};
-pub use reconnect::Reconnect;
 
 /// The longest message, all frames together.
 ///

@@ -179,6 +179,7 @@ async fn shake_hands(
     for line in outcome::verified(&asked.name, signer) {
         line.say();
     }
+    outcome::begun(identity.key_path()).say();
     Ok((session, request))
 }
 

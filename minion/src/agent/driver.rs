@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
@@ -106,7 +106,7 @@ impl Driver {
                 biased;
                 () = stop.cancelled() => break,
                 Some(notice) = self.notices.recv() => self.take(notice),
-                Some(_) = self.jobs.join_next() => {}
+                Some(ended) = self.jobs.join_next() => done(&ended),
                 _ = self.recheck.tick() => self.leave_if_revoked(),
                 () = until(self.wake) => self.events.push_back(Event::Woke),
             }
@@ -127,7 +127,11 @@ impl Driver {
     async fn drain(&mut self) {
         self.attempts.clear();
         let grace = self.shared.grace;
-        let all = async { while self.jobs.join_next().await.is_some() {} };
+        let all = async {
+            while let Some(ended) = self.jobs.join_next().await {
+                done(&ended);
+            }
+        };
         if timeout(grace, all).await.is_err() {
             let left = self.jobs.len();
             Line::new(
@@ -388,6 +392,14 @@ impl Driver {
         }
         self.sessions.send_replace(channel);
         self.board.connected(master, reason);
+    }
+}
+
+/// What a job's own code panics with is its return; see [`Work::run`].
+fn done(ended: &Result<(), JoinError>) {
+    if ended.is_err() {
+        let text = "a job ended by a bug of the minion's own; its return is lost";
+        Line::new(Level::Error, text).say();
     }
 }
 

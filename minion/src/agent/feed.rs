@@ -11,8 +11,9 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
+use super::caught::caught;
 use super::channel::Channel;
-use super::notice::{Half, Notice};
+use super::notice::{Half, Notice, PANICKED};
 use super::setup::Setup;
 use super::speak::chain;
 use crate::failover::ProbeId;
@@ -89,24 +90,41 @@ impl Feed {
 
     /// Reads until the connection or the session ends.
     pub(super) async fn run(mut self) {
-        let error = loop {
+        let why = match caught(self.read()).await {
+            Some(None) => return,
+            Some(Some(error)) => chain(&error),
+            None => PANICKED.to_owned(),
+        };
+        // Who renews the session from here on finds no feed. Who has done so already knows it by its
+        // new name, under which its loss must be told.
+        self.orders.close();
+        while let Some(order) = self.orders.recv().await {
+            if let Order::Rekey(keys) = order {
+                self.channel = Arc::clone(&keys.channel);
+                let _ = caught(self.rekey(*keys)).await;
+            }
+        }
+        let attempt = self.channel.attempt;
+        // Whoever has no ear for it has ended.
+        let _ = self.notices.send(Notice::Gone { attempt, why }).await;
+    }
+
+    /// Nothing if it was the session that ended.
+    async fn read(&mut self) -> Option<Error> {
+        loop {
             tokio::select! {
                 biased;
                 order = self.orders.recv() => {
-                    let Some(order) = order else { return };
-                    if let Err(error) = self.obey(order).await {
-                        break error;
+                    if let Err(error) = self.obey(order?).await {
+                        return Some(error);
                     }
                 }
                 next = self.subscription.next() => match next {
                     Ok(publication) => self.open(publication.payload, true).await,
-                    Err(error) => break error,
+                    Err(error) => return Some(error),
                 }
             }
-        };
-        let (attempt, why) = (self.channel.attempt, chain(&error));
-        // Whoever has no ear for it has ended.
-        let _ = self.notices.send(Notice::Gone { attempt, why }).await;
+        }
     }
 
     async fn obey(&mut self, order: Order) -> Result<(), Error> {
@@ -229,3 +247,6 @@ const SEALED: usize = 64;
 /// And how many bytes of them: they are signed but may be anything, also what the master published
 /// under an earlier key and somebody plays again.
 const SEALED_BYTES: usize = 4 << 20;
+
+#[cfg(test)]
+mod tests;

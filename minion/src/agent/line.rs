@@ -8,8 +8,10 @@
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
 
-use super::notice::{Half, Notice};
+use super::caught::caught;
+use super::notice::{Half, Notice, PANICKED};
 use super::speak::chain;
 use crate::failover::{AttemptId, ProbeId};
 use crate::net::{Connect, Error, Request};
@@ -27,7 +29,8 @@ pub(super) struct Ask {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Question {
     pub(super) probe: ProbeId,
-    pub(super) within: Duration,
+    /// When the answer is of no use any more.
+    pub(super) due: Instant,
 }
 
 /// The state of the owner.
@@ -52,9 +55,20 @@ enum Turn {
 impl Line {
     /// Serves requests until nobody can make one any more.
     pub(super) async fn run(mut self) {
+        if caught(self.serve()).await.is_none() {
+            let (attempt, why) = (self.attempt, PANICKED.to_owned());
+            // Whoever has no ear for it has ended.
+            let _ = self.notices.send(Notice::Gone { attempt, why }).await;
+        }
+    }
+
+    async fn serve(&mut self) {
         while let Some(turn) = self.turn().await {
             match turn {
-                Turn::Ask(ask) => self.answer(ask).await,
+                Turn::Ask(ask) => {
+                    self.answer(ask).await;
+                    self.ask_at_last().await;
+                }
                 Turn::Lost(error) => self.mend(&error).await,
                 Turn::Question(question) => self.ping(question).await,
             }
@@ -120,12 +134,22 @@ impl Line {
         let _ = answer.send(result);
     }
 
+    /// A question that came while a request was out has waited for its reply. If there was none,
+    /// that says something about the request and not yet about the master.
+    async fn ask_at_last(&mut self) {
+        let now = Instant::now();
+        if let Some(question) = self.open.filter(|question| question.due > now) {
+            self.ping(question).await;
+        }
+    }
+
     async fn ping(&mut self, question: Question) {
         self.open = Some(question);
         let Ok(body) = request::ping() else {
             return;
         };
-        match self.exchange(&body, question.within).await {
+        let within = question.due.saturating_duration_since(Instant::now());
+        match self.exchange(&body, within).await {
             Ok(reply) if request::is_pong(&reply) => {}
             Ok(_) => tracing::debug!(target: "minion::agent", "the answer to ping is not ping"),
             Err(error) => {

@@ -38,6 +38,9 @@ pub(super) enum Half {
     Requests,
 }
 
+/// Why a connection is gone whose task had a bug.
+pub(super) const PANICKED: &str = "its task panicked, which is a bug of this program";
+
 /// How many notices may wait. A driver takes them one after the other and never waits for a task,
 /// so a task that has to wait here waits for the driver's turn and no longer.
 pub(super) const NOTICES: usize = 32;

@@ -157,7 +157,7 @@ fn of_refused(refusal: &Refusal, master: &str) -> Vec<Line> {
     lines
 }
 
-/// What is written before a handshake's answer is there.
+/// What is written before a handshake's answer is there, and when the key is used for it.
 pub(super) fn begun(key: &Path) -> Line {
     Line::new(
         Level::Debug,

@@ -10,6 +10,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::attempt::{SignedIn, request_options};
 use super::channel::{Channel, Parts};
+use super::clock::after;
 use super::feed::{Feed, Keys, Order};
 use super::greeting::Greeting;
 use super::line::Question;
@@ -113,7 +114,8 @@ impl Session {
 
     /// Asks both services of the master for a sign of life.
     pub(super) fn probe(&self, probe: ProbeId, within: Duration) {
-        self.channel.ask(Question { probe, within });
+        let due = after(within);
+        self.channel.ask(Question { probe, due });
         // A feed whose queue is full hangs, and so the probe is not answered, as it should be.
         let _ = self.feed.orders.try_send(Order::Probe { probe, within });
     }

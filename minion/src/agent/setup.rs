@@ -29,6 +29,8 @@ pub struct Setup {
     pub store: Arc<dyn Store>,
     /// `master_finger`, if that is configured.
     pub finger: Option<Fingerprint>,
+    /// `hash_type`: the hash of `key.finger` where a job names none.
+    pub hash_type: String,
     /// How a master is chosen. Its list of names is not looked at.
     pub failover: Settings,
     /// The masters, in the order of the configuration.
@@ -74,6 +76,7 @@ impl Setup {
             identity,
             store,
             finger: None,
+            hash_type: "sha256".to_owned(),
             failover,
             masters,
             network: Network::default(),

@@ -12,6 +12,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::attempt::{Asked, Wanted, request_options, sign_in};
+use super::caught::caught;
 use super::channel::{Channel, Parts};
 use super::clock::{after, stamp};
 use super::notice::Notice;
@@ -85,8 +86,14 @@ impl Work {
     pub(super) async fn run(self, job: Publication) {
         announce(&job);
         let entry = Entry::new(Arc::clone(&self.running), job);
-        let reply = self.reply(&entry.job).await;
         let jid = &entry.job.jid;
+        let reply = match caught(self.reply(&entry.job)).await {
+            Some(reply) => reply,
+            None => {
+                Line::new(Level::Error, format!("Job {jid} panicked: {BUG}")).say();
+                Reply::failed(format!("The minion function caused an exception: {BUG}").as_str())
+            }
+        };
         Line::new(Level::Info, format!("Returning information for job: {jid}")).say();
         let command = Command::Return(Box::new(reply.into_return(&entry.job, stamp())));
         self.deliver(jid, &command).await;
@@ -129,7 +136,7 @@ impl Work {
             pid: std::process::id(),
             running: &running,
             key: identity.key().public(),
-            hash_type: "sha256",
+            hash_type: &self.setup.hash_type,
             master: Some(Master {
                 name: masters.get(master.index()).map_or("", |one| &one.name),
                 address: self.channel.publisher.ip(),
@@ -304,3 +311,6 @@ fn lost(jid: &Jid, why: &str) {
     );
     Line::new(Level::Warning, text).say();
 }
+
+/// What a master is told of a function that panicked; its words are for standard error alone.
+const BUG: &str = "the minion has a bug, and its standard error says where";

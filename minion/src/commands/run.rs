@@ -1,9 +1,10 @@
 //! `mastersign-minion run`: the minion until it is told to stop.
 //!
-//! As root it reads and opens everything first and then becomes `user`, for good. The first SIGTERM
+//! As root it reads the configuration, makes what is written to, and then becomes `user`, for good. The first SIGTERM
 //! or SIGINT lets jobs under way bring their returns home, the second one ends at once.
 
 mod account;
+mod handover;
 mod notify;
 mod state;
 
@@ -42,11 +43,13 @@ pub struct Arguments {
 pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let config = arguments.config.load(&Overrides::from(&arguments.log))?;
     account::prepare(&config)?;
+    let id_kept = config.keep_id.as_ref().map(KeepId::write);
+    account::enter(&config)?;
+    // Not as root: where the user may write, a link could lead root's lines anywhere.
     log::start(&config.log)?;
-    if let Some(Err(error)) = config.keep_id.as_ref().map(KeepId::write) {
+    if let Some(Err(error)) = id_kept {
         tracing::warn!(target: "minion::config", "Could not cache minion ID: {error}");
     }
-    account::enter(&config)?;
     tell(&config);
     let setup = setup(&config)?;
     let agent = Agent::new(setup)?;
@@ -82,6 +85,7 @@ fn setup(config: &Config) -> anyhow::Result<Setup> {
     )?;
     Ok(Setup {
         finger: config.master_finger,
+        hash_type: config.hash_type.clone(),
         network: config.network.clone(),
         publish_port: config.publish_port,
         returns: config.returns,
@@ -167,7 +171,7 @@ fn record(status: &Status, config: &Config) {
 fn code(ended: Ended) -> ExitCode {
     match ended {
         Ended::GaveUp(exit) => ExitCode::from(exit.code()),
-        Ended::NoRandomness => ExitCode::FAILURE,
+        Ended::Failed | Ended::NoRandomness => ExitCode::FAILURE,
         Ended::Stopped => ExitCode::SUCCESS,
     }
 }

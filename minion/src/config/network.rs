@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::ConfigError;
 use super::option::Options;
-use super::{Network, Reconnect, Returns};
+use super::{Network, Returns};
 use crate::net::Keepalive;
 
 /// The options of connections.
@@ -18,15 +18,6 @@ pub(super) fn network(options: &mut Options) -> Result<Network, ConfigError> {
         source_ret_port: options.port("source_ret_port")?,
         source_publish_port: options.port("source_publish_port")?,
         zmq_filtering: options.boolean("zmq_filtering")?.unwrap_or(false),
-        reconnect: Reconnect {
-            first: options
-                .millis("recon_default")?
-                .unwrap_or(Duration::from_secs(1)),
-            longest: options
-                .millis("recon_max")?
-                .unwrap_or(Duration::from_secs(10)),
-            randomize: options.boolean("recon_randomize")?.unwrap_or(true),
-        },
     })
 }
 

@@ -104,11 +104,6 @@ impl Options {
         self.parse(option, "minutes from 0 up", |value| span(value, 60.0))
     }
 
-    /// Milliseconds.
-    pub(super) fn millis(&mut self, option: &'static str) -> Result<Option<Duration>, ConfigError> {
-        self.parse(option, "milliseconds from 0 up", |value| span(value, 0.001))
-    }
-
     /// A whole number from zero up.
     pub(super) fn count(&mut self, option: &'static str) -> Result<Option<u32>, ConfigError> {
         self.parse(option, "a whole number from 0 up", |value| {

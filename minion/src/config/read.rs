@@ -26,6 +26,7 @@ pub(super) fn read(
     let (id, keep_id) = name(options, &root_dir)?;
     let directories = directories(options, &root_dir, &id)?;
     let masters = cluster::masters(options)?;
+    let (hash_type, master_finger) = hashes(options)?;
     let config = Config {
         conf_file: main.to_owned(),
         sources,
@@ -41,7 +42,8 @@ pub(super) fn read(
         algorithms: algorithms(options)?,
         publish_signing_algorithm: signing(options, "publish_signing_algorithm")?,
         master_sign_key_name: sign_key_name(options)?,
-        master_finger: finger(options)?,
+        hash_type,
+        master_finger,
         keysize: keysize(options)?,
         network: network::network(options)?,
         returns: network::returns(options)?,
@@ -201,27 +203,27 @@ fn sign_key_name(options: &mut Options) -> Result<String, ConfigError> {
     Ok(name.unwrap_or_else(|| "master_sign".to_owned()))
 }
 
-/// Salt hashes with `hash_type`; what anybody should still compare is SHA-256, Salt's default.
-fn finger(options: &mut Options) -> Result<Option<Fingerprint>, ConfigError> {
-    let hash = options.take("hash_type")?;
+/// `hash_type`, in small letters as Salt has it, and `master_finger`. What anybody should still
+/// compare is SHA-256, Salt's default.
+fn hashes(options: &mut Options) -> Result<(String, Option<Fingerprint>), ConfigError> {
     let finger = options.parsed(
         "master_finger",
         "32 pairs of hexadecimal digits joined by colons, as `salt-key -F` shows",
         |text| text.to_ascii_lowercase().parse().ok(),
     )?;
-    match hash {
-        Some(found) if finger.is_some() && !is_sha256(&found.value) => Err(found.refused(
+    let Some(found) = options.take("hash_type")? else {
+        return Ok(("sha256".to_owned(), finger));
+    };
+    let Some(name) = found.value.as_str().map(str::to_lowercase) else {
+        return Err(found.unexpected("a text"));
+    };
+    if finger.is_some() && name != "sha256" {
+        return Err(found.refused(
             "is not sha256, and master_finger is compared as SHA-256; write `hash_type: sha256` \
              and the fingerprint that `salt-key -F master` then shows",
-        )),
-        Some(_) | None => Ok(finger),
+        ));
     }
-}
-
-fn is_sha256(hash_type: &Value) -> bool {
-    hash_type
-        .as_str()
-        .is_some_and(|name| name.eq_ignore_ascii_case("sha256"))
+    Ok((name, finger))
 }
 
 fn keysize(options: &mut Options) -> Result<u32, ConfigError> {

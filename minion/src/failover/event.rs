@@ -8,9 +8,23 @@
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct AttemptId(pub(super) u64);
 
+#[cfg(test)]
+impl AttemptId {
+    pub(crate) const fn numbered(number: u64) -> Self {
+        Self(number)
+    }
+}
+
 /// The name of a probe; never used twice.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct ProbeId(pub(super) u64);
+
+#[cfg(test)]
+impl ProbeId {
+    pub(crate) const fn numbered(number: u64) -> Self {
+        Self(number)
+    }
+}
 
 /// Something that happened.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

@@ -48,6 +48,18 @@ impl Reply {
         }
     }
 
+    /// A result that is an error; its code is `EX_GENERIC` (Salt 3008.5,
+    /// `salt/defaults/exitcodes.py`).
+    #[must_use]
+    pub fn failed(value: impl Into<Value>) -> Self {
+        Self {
+            value: value.into(),
+            retcode: Value::Unsigned(1),
+            success: Value::Bool(false),
+            out: Some("nested"),
+        }
+    }
+
     /// The message that brings the result to the master; `stamp` is the time as
     /// [`Return::stamp`] says.
     #[must_use]

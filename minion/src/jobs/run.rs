@@ -29,7 +29,7 @@ pub fn run(publication: &Publication, context: &Context<'_>) -> Answer {
 
 fn one(call: &Call, job: &Job<'_>) -> Answer {
     let Some(function) = Function::find(&call.name) else {
-        return Answer::Reply(failed(unknown(&call.name)));
+        return Answer::Reply(Reply::failed(unknown(&call.name)));
     };
     let failure = match function.call(&call.arguments, job) {
         Ok(Step::Done(value)) => {
@@ -57,7 +57,7 @@ fn one(call: &Call, job: &Job<'_>) -> Answer {
             )
         }
     };
-    Answer::Reply(failed(text.as_str().into()))
+    Answer::Reply(Reply::failed(text.as_str()))
 }
 
 /// Each function's return, success and code stand under its name; one that failed has its error for
@@ -126,15 +126,6 @@ fn judged(value: &Value) -> (Value, Value) {
         (EX_GENERIC, false.into())
     } else {
         (Value::Unsigned(0), true.into())
-    }
-}
-
-const fn failed(value: Value) -> Reply {
-    Reply {
-        value,
-        retcode: EX_GENERIC,
-        success: Value::Bool(false),
-        out: Some("nested"),
     }
 }
 

@@ -1,7 +1,8 @@
 //! A log file that `logrotate` may move away.
 //!
 //! Salt 3008.5, `salt/_logging/handlers.py`, `WatchedFileHandler`: before each line the name is
-//! looked at, and if it is another file now, that one is opened.
+//! looked at, and if it is another file now, that one is opened. If that fails the lines go on to the
+//! one that is open, as there is nowhere to say that they do not.
 
 use std::fs::{File, Metadata, OpenOptions};
 use std::io::{self, Write};
@@ -43,8 +44,10 @@ impl WatchedFile {
 impl Write for WatchedFile {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let now = std::fs::metadata(&self.path).map(|metadata| identity(&metadata));
-        if now.ok() != Some(self.identity) {
-            *self = Self::open(&self.path)?;
+        if now.ok() != Some(self.identity)
+            && let Ok(new) = Self::open(&self.path)
+        {
+            *self = new;
         }
         self.file.write(bytes)
     }
@@ -75,5 +78,21 @@ mod tests {
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "two\n");
         let mode = std::fs::metadata(&path).unwrap().mode();
         assert_eq!(mode & 0o137, 0);
+    }
+
+    #[test]
+    fn a_name_that_cannot_be_opened_any_more_costs_no_line() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("salt/minion");
+        let mut file = WatchedFile::open(&path).unwrap();
+        let away = directory.path().join("away");
+        std::fs::rename(directory.path().join("salt"), &away).unwrap();
+        std::fs::write(directory.path().join("salt"), "no directory").unwrap();
+        file.write_all(b"one\n").unwrap();
+        std::fs::remove_file(directory.path().join("salt")).unwrap();
+        file.write_all(b"two\n").unwrap();
+        let read = |path| std::fs::read_to_string(path).unwrap();
+        assert_eq!(read(away.join("minion")), "one\n");
+        assert_eq!(read(path), "two\n");
     }
 }

@@ -17,7 +17,8 @@ use crate::zmtp::{Event, Rhythm, Socket};
 pub struct Connect {
     /// The peer, IPv4 or IPv6. Names are resolved by the caller, who may have several addresses.
     pub target: SocketAddr,
-    /// Salt's `source_address` with `source_ret_port` or `source_publish_port`; port 0 is any.
+    /// Salt's `source_address` with `source_ret_port` or `source_publish_port`; port 0 is any. A
+    /// second connection to one peer comes from any port.
     pub source: Option<SocketAddr>,
     /// Salt's `tcp_keepalive` and its three companions.
     pub keepalive: Keepalive,
@@ -49,11 +50,26 @@ impl Connect {
     }
 
     async fn dial(&self) -> io::Result<TcpStream> {
+        let Some(source) = self.source.filter(|source| source.port() != 0) else {
+            return self.dial_from(self.source).await;
+        };
+        match self.dial_from(Some(source)).await {
+            // From one port one connection leads to one peer, and there may be two for a moment: a
+            // renewal, or the probe of a job. Nor is it free for a minute after it was closed.
+            Err(error) if error.kind() == io::ErrorKind::AddrNotAvailable => {
+                let any = SocketAddr::new(source.ip(), 0);
+                self.dial_from(Some(any)).await
+            }
+            dialled => dialled,
+        }
+    }
+
+    async fn dial_from(&self, source: Option<SocketAddr>) -> io::Result<TcpStream> {
         let socket = match self.target {
             SocketAddr::V4(_) => TcpSocket::new_v4()?,
             SocketAddr::V6(_) => TcpSocket::new_v6()?,
         };
-        if let Some(source) = self.source {
+        if let Some(source) = source {
             // As libzmq does: a fixed port is needed again while the old connection still lingers.
             socket.set_reuseaddr(true)?;
             socket.bind(source)?;
@@ -156,5 +172,30 @@ mod tests {
 
         let stream = dial(Keepalive::Off).await;
         assert!(!SockRef::from(&stream).keepalive().unwrap());
+    }
+
+    #[tokio::test]
+    async fn a_second_connection_to_a_peer_comes_from_another_port() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        // A port that nobody listens at and that the system has just given away.
+        let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let source = free.local_addr().unwrap();
+        drop(free);
+        let options = Connect {
+            target: listener.local_addr().unwrap(),
+            source: Some(source),
+            keepalive: Keepalive::Off,
+            within: Duration::MAX,
+            rhythm: Rhythm {
+                interval: Duration::MAX,
+                patience: Duration::MAX,
+            },
+        };
+        let first = options.dial().await.unwrap();
+        let second = options.dial().await.unwrap();
+        assert_eq!(first.local_addr().unwrap(), source);
+        let second = second.local_addr().unwrap();
+        assert_eq!(second.ip(), source.ip());
+        assert_ne!(second.port(), source.port());
     }
 }

@@ -39,6 +39,15 @@ pub(super) enum Guard {
     Own,
 }
 
+/// What a file that was written outlives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Outlives {
+    /// This process: the system has it.
+    Process,
+    /// A power cut as well: it is on the disk.
+    PowerCut,
+}
+
 /// Makes a directory with those above it, for its owner alone, if there is none.
 pub(super) fn make(path: &Path) -> Result<(), PkiError> {
     if path.is_dir() {
@@ -169,19 +178,28 @@ impl Directory {
     }
 
     /// Puts a file in the place of `name`: whoever opens the name sees the old one or the new one.
-    pub(super) fn replace(&self, name: &str, content: &[u8]) -> Result<(), PkiError> {
-        let temporary = self.temporary(content, Mode::S_IRUSR | Mode::S_IWUSR)?;
+    /// After a power cut that it does not outlive, the file may also be empty.
+    pub(super) fn replace(
+        &self,
+        name: &str,
+        content: &[u8],
+        outlives: Outlives,
+    ) -> Result<(), PkiError> {
+        let temporary = self.temporary(content, Mode::S_IRUSR | Mode::S_IWUSR, outlives)?;
         let renamed = renameat(&self.fd, temporary.as_str(), &self.fd, name);
         if let Err(errno) = renamed {
             self.remove(&temporary);
             return Err(io_error("replace", &self.path.join(name), errno.into()));
         }
-        self.settle()
+        match outlives {
+            Outlives::Process => Ok(()),
+            Outlives::PowerCut => self.settle(),
+        }
     }
 
     /// Puts a file where there is none; says whether it is this one that is there now.
     pub(super) fn create(&self, name: &str, content: &[u8], mode: Mode) -> Result<bool, PkiError> {
-        let temporary = self.temporary(content, mode)?;
+        let temporary = self.temporary(content, mode, Outlives::PowerCut)?;
         // Unlike a rename, a link never replaces anything.
         let linked = linkat(
             &self.fd,
@@ -198,8 +216,13 @@ impl Directory {
         }
     }
 
-    /// A new file under a name that nobody knows, whole and on the disk.
-    fn temporary(&self, content: &[u8], mode: Mode) -> Result<String, PkiError> {
+    /// A new file under a name that nobody knows, whole.
+    fn temporary(
+        &self,
+        content: &[u8],
+        mode: Mode,
+        outlives: Outlives,
+    ) -> Result<String, PkiError> {
         let mut random = [0; 16];
         openssl::rand::rand_bytes(&mut random)
             .map_err(|stack| io_error("find a name in", &self.path, io::Error::other(stack)))?;
@@ -209,7 +232,10 @@ impl Directory {
         let fd = openat(&self.fd, name.as_str(), flags | OFlag::O_CLOEXEC, mode)
             .map_err(|errno| io_error("create", &path, errno.into()))?;
         let mut file = File::from(fd);
-        let written = file.write_all(content).and_then(|()| file.sync_all());
+        let written = file.write_all(content).and_then(|()| match outlives {
+            Outlives::Process => Ok(()),
+            Outlives::PowerCut => file.sync_all(),
+        });
         if let Err(source) = written {
             self.remove(&name);
             return Err(io_error("write", &path, source));

@@ -130,6 +130,18 @@ pub enum PkiError {
         /// The line, from 1.
         line: usize,
     },
+    /// A signing key that anybody might have.
+    #[error(
+        "{} is too weak a key to vouch for a master: {bits} bits, or an exponent other than 65537; \
+         a new signing key needs at least 2048, and each master a new signature by it",
+        path.display()
+    )]
+    Weak {
+        /// The file.
+        path: PathBuf,
+        /// The size of the modulus.
+        bits: u32,
+    },
     /// Something that others may change.
     #[error("{} may be changed by others (mode {mode:04o}); `chmod go-w` it", path.display())]
     Writable {

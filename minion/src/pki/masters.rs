@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use super::PkiError;
-use super::directory::{Directory, Guard};
+use super::directory::{Directory, Guard, Outlives};
 use crate::config::MasterName;
 use crate::verify::{KeyHash, PublicKey};
 use crate::wire::crypticle::KeyId;
@@ -66,12 +66,12 @@ pub(super) fn pin(
     let file = key_file(key.hash());
     let text = key.to_file();
     if masters.read(&file, Guard::Own)?.as_deref() != Some(text.as_bytes()) {
-        masters.replace(&file, text.as_bytes())?;
+        masters.replace(&file, text.as_bytes(), Outlives::PowerCut)?;
     }
     let endpoint = endpoint_file(master);
     let line = format!("{}\n", key.hash());
     if masters.read(&endpoint, Guard::Own)?.as_deref() != Some(line.as_bytes()) {
-        masters.replace(&endpoint, line.as_bytes())?;
+        masters.replace(&endpoint, line.as_bytes(), Outlives::PowerCut)?;
     }
     Ok(())
 }
@@ -93,7 +93,9 @@ pub(super) fn serial(
         .map(|(_, serial)| *serial))
 }
 
-/// Keeps how far they have come.
+/// Keeps how far they have come: for the next process, not beyond a power cut. Every publication that
+/// is heard comes here before the next one is read, and what a disk needs for it would be the
+/// minion's pace.
 ///
 /// An AES key that is not among the last [`MOST_KEYS`] is forgotten: a master has one at a time,
 /// and shows an old one again only if its session was never renewed.
@@ -120,7 +122,7 @@ pub(super) fn keep_serial(
     let text: String = lines
         .map(|(key, serial)| format!("{key} {serial}\n"))
         .collect();
-    masters.replace(&serials_file(master), text.as_bytes())
+    masters.replace(&serials_file(master), text.as_bytes(), Outlives::Process)
 }
 
 /// The lines `KEY SERIAL`, the latest last.

@@ -98,9 +98,14 @@ fn parse(
             return Err(PkiError::Validity { path, line: number });
         }
     }
+    let key = PublicKey::decode(text).map_err(wrong)?;
+    if !key.is_acceptable() {
+        let bits = key.bits();
+        return Err(PkiError::Weak { path, bits });
+    }
     Ok(SigningKey {
         name: name.to_owned(),
-        key: PublicKey::decode(text).map_err(wrong)?,
+        key,
         not_before,
         not_after,
     })

@@ -376,6 +376,37 @@ fn serials_only_rise_and_belong_to_a_master_and_an_aes_key() {
 }
 
 #[test]
+fn a_serial_waits_for_no_disk_and_a_pin_does() {
+    use nix::libc::{EIO, SYS_fdatasync, SYS_fsync};
+    use seccompiler::{BpfProgram, SeccompAction, SeccompFilter, TargetArch, apply_filter};
+    let scene = Scene::new();
+    let key = key();
+    let refusing = SeccompFilter::new(
+        [(SYS_fsync, Vec::new()), (SYS_fdatasync, Vec::new())].into(),
+        SeccompAction::Allow,
+        SeccompAction::Errno(EIO.unsigned_abs()),
+        TargetArch::try_from(std::env::consts::ARCH).unwrap(),
+    );
+    let refusing = BpfProgram::try_from(refusing.unwrap()).unwrap();
+    // The directory is there before, as it is after the first handshake.
+    scene.store.keep_serial(&key, aes(1), 1).unwrap();
+    std::thread::scope(|scope| {
+        let without_a_disk = scope.spawn(|| {
+            apply_filter(&refusing).unwrap();
+            scene.store.keep_serial(&key, aes(1), 2).unwrap();
+            let error = scene.store.pin(&name("m1"), &key).unwrap_err();
+            assert!(
+                matches!(error, PkiError::Io { verb: "write", .. }),
+                "{error}"
+            );
+        });
+        without_a_disk.join().unwrap();
+    });
+    assert_eq!(scene.store.serial(&key, aes(1)).unwrap(), Some(2));
+    assert_eq!(scene.store.pinned(&name("m1")).unwrap(), None);
+}
+
+#[test]
 fn a_file_of_a_third_user_is_refused() {
     use nix::unistd::{Uid, chown, geteuid};
     let scene = Scene::new();

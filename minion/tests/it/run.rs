@@ -15,7 +15,7 @@ use super::agent::fleet::Fleet;
 use program::Program;
 
 /// The tutorial's lines at the start, in its order, and today's markers.
-const SIGNED_IN: [&str; 8] = [
+const SIGNED_IN: [&str; 9] = [
     "[DEBUG   ] Attempting to authenticate with the Salt Master at {}",
     "[DEBUG   ] Loaded minion key: ",
     "[DEBUG   ] salt.crypt.verify_signature: Loading public key",
@@ -24,9 +24,11 @@ const SIGNED_IN: [&str; 8] = [
      master_sign.pub",
     "[INFO    ] Received signed and verified master pubkey from master {}",
     "[DEBUG   ] Decrypting the current master AES key",
+    "[DEBUG   ] Loaded minion key: ",
     "[INFO    ] Authentication with master successful!",
 ];
 const JID: &str = "20261125120000000001";
+const OTHER: &str = "20261125120000000002";
 const READY: &str = "[INFO    ] Minion is ready to receive requests!";
 
 #[tokio::test]
@@ -154,7 +156,6 @@ async fn each_master_is_told_the_grains_by_which_it_finds_minions() {
 
 #[tokio::test]
 async fn a_job_is_known_again_as_long_as_minion_jid_queue_hwm_says() {
-    const OTHER: &str = "20261125120000000002";
     const LAST: &str = "20261125120000000003";
     let returns = async |options| {
         let fleet = Fleet::new(1).await;
@@ -195,12 +196,37 @@ async fn it_subscribes_where_and_to_what_the_configuration_says() {
 }
 
 #[tokio::test]
+async fn key_finger_hashes_by_the_configured_hash_type() {
+    let fleet = Fleet::new(1).await;
+    let mut program = Program::start(&fleet, "hash_type: SHA512\n", |_| {});
+    program.sees(&[READY.to_owned()]).await;
+    for (jid, fun) in [(JID, "key.finger"), (OTHER, "key.finger_master")] {
+        let job = Job {
+            fun: fun.into(),
+            ..Job::ping(jid)
+        };
+        assert_eq!(fleet[0].publish(job).await, 1);
+        fleet[0].until(|log| log.returned(jid)).await;
+        fleet[0].read(|log| {
+            let mut commands = log.commands.iter();
+            let load = commands.find(|load| text(load, "jid") == Some(jid));
+            let returned = text(load.unwrap(), "return").unwrap();
+            // 64 bytes in pairs with colons between them.
+            assert_eq!(returned.len(), 64 * 3 - 1, "{fun}: {returned}");
+        });
+    }
+    program.terminate();
+    assert_eq!(program.code().await, Some(0));
+}
+
+#[tokio::test]
 async fn what_has_no_effect_is_listed_once_and_only_for_who_debugs() {
-    let line = "options without effect here: beacons, master_alive_intervall, mine_interval";
+    let line = "options without effect here: beacons, master_alive_intervall, mine_interval, \
+                recon_default";
     for (level, expected) in [("debug", 1), ("info", 0)] {
         let fleet = Fleet::new(1).await;
         let options = format!(
-            "mine_interval: 60\nbeacons: {{load: []}}\nmaster_alive_intervall: 3\n\
+            "recon_default: 100\nmine_interval: 60\nbeacons: {{load: []}}\nmaster_alive_intervall: 3\n\
              log_level_logfile: {level}\n"
         );
         let mut program = Program::start(&fleet, &options, |_| {});

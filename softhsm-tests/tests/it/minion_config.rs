@@ -361,13 +361,9 @@ fn failover(config: &Config) -> Named {
 fn connections(config: &Config) -> Named {
     let (network, returns) = (&config.network, &config.returns);
     let port = |port: Option<NonZeroU16>| json!(port.map(NonZeroU16::get));
-    let millis = |span: Duration| json!(span.as_secs_f64() * 1000.0);
     let mut options = vec![
         ("ipv6", json!(network.ipv6)),
         ("publish_port", port(config.publish_port)),
-        ("recon_default", millis(network.reconnect.first)),
-        ("recon_max", millis(network.reconnect.longest)),
-        ("recon_randomize", json!(network.reconnect.randomize)),
         (
             "request_channel_timeout",
             maybe(Some(returns.request_timeout)),

@@ -5,31 +5,65 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, bail, ensure};
+use nix::sys::stat::{Mode, umask};
 use nix::unistd::{
     AccessFlags, Gid, Uid, User, access, chown, geteuid, getgroups, getresgid, getresuid,
     setgroups, setresgid, setresuid,
 };
 
+use super::handover;
 use crate::config::Config;
+use crate::pki;
 
-/// Makes the directories that the minion writes to, as root for whom it will become.
+/// Makes what the minion writes to, and as root hands it to whom it will become; must be called
+/// before a thread is started.
 pub(super) fn prepare(config: &Config) -> anyhow::Result<()> {
+    // Salt 3008.5, salt/utils/verify.py, verify_env: whoever it becomes must get there.
+    let before = umask(Mode::S_IWGRP | Mode::S_IWOTH);
+    let prepared = make(config);
+    umask(before);
+    prepared
+}
+
+fn make(config: &Config) -> anyhow::Result<()> {
     let user = config.user.as_deref().filter(|_| geteuid().is_root());
     let user = user.map(find).transpose()?;
-    let own = |path: &Path| -> anyhow::Result<()> {
-        if path.is_dir() {
-            return Ok(());
-        }
-        fs::create_dir_all(path).with_context(|| format!("failed to make {}", path.display()))?;
+    let new = |path: &Path| -> anyhow::Result<()> {
         if let Some(user) = &user {
             chown(path, Some(user.uid), Some(user.gid))
                 .with_context(|| format!("failed to hand over {}", path.display()))?;
         }
         Ok(())
     };
-    own(&config.pki_dir)?;
+    let own = |path: &Path| -> anyhow::Result<()> {
+        if path.is_dir() {
+            return Ok(());
+        }
+        fs::create_dir_all(path).with_context(|| format!("failed to make {}", path.display()))?;
+        new(path)
+    };
+    if !config.pki_dir.is_dir() {
+        pki::Store::create(&config.pki_dir, &config.master_sign_key_name)?;
+        new(&config.pki_dir)?;
+    }
     own(&config.cachedir)?;
-    config.state_file.parent().map_or(Ok(()), own)
+    config.state_file.parent().map_or(Ok(()), own)?;
+    let log = config.log.file.as_ref().map(|(path, _)| path);
+    let log = log.and_then(|path| Some((path, path.parent()?)));
+    if let Some((_, directory)) = log {
+        // Without a log it runs all the same, and says so.
+        let _ = own(directory);
+    }
+    if let Some(user) = &user {
+        let failed = |path: &Path| format!("failed to hand over {}", path.display());
+        let cache = &config.cachedir;
+        handover::directory(cache, user, false).with_context(|| failed(cache))?;
+        if let Some((path, directory)) = log {
+            handover::file(path, user).with_context(|| failed(path))?;
+            handover::directory(directory, user, true).with_context(|| failed(directory))?;
+        }
+    }
+    Ok(())
 }
 
 /// Becomes `user` if this process is root's; must be called before a thread is started.

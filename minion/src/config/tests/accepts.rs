@@ -24,9 +24,9 @@ fn an_empty_file_means_salts_defaults() {
         (config.returns.retry_tries, config.returns.request_tries),
         (3, 3)
     );
-    assert_eq!(config.network.reconnect.longest, Duration::from_secs(10));
     assert!(config.start_events && config.ping_interval.is_none());
     assert_eq!(config.jobs_remembered, 100);
+    assert_eq!(config.hash_type, "sha256");
     assert!(config.unknown.is_empty() && config.warnings.is_empty());
     assert_eq!(config.log.console.level, Level::Warning);
     assert_eq!(
@@ -45,7 +45,7 @@ const EVERYTHING: &str = "master: [m1, 'm2:4600', '[::1]:4700']\nmaster_port: '4
          master_sign_key_name: fleet\nsigning_algorithm: PKCS1v15-SHA224\nencryption_algorithm: OAEP-SHA224\n\
          publish_signing_algorithm: PKCS1v15-SHA224\nkeysize: 3072\nuser: salt\nipv6: False\n\
          source_address: 192.0.2.7\nsource_ret_port: 4000\nsource_publish_port: '4001'\nzmq_filtering: True\n\
-         recon_default: 500\nrecon_max: 2000\nrecon_randomize: False\nreturn_retry_timer: 1\nreturn_retry_timer_max: 2\n\
+         return_retry_timer: 1\nreturn_retry_timer_max: 2\n\
          return_retry_tries: 9\nrequest_channel_timeout: 30\nrequest_channel_tries: 1\n\
          minion_jid_queue_hwm: 250\n\
          enable_legacy_startup_events: False\nautosign_grains: [uuid]\nmastersign_pending: move_on\n\
@@ -101,15 +101,6 @@ fn every_other_option_has_its_effect() {
     assert_eq!(network.source_address, Some("192.0.2.7".parse().unwrap()));
     assert_eq!(network.source_ret_port.map(NonZeroU16::get), Some(4000));
     assert_eq!(network.source_publish_port.map(NonZeroU16::get), Some(4001));
-    let (first, longest) = (Duration::from_millis(500), Duration::from_secs(2));
-    assert_eq!(
-        network.reconnect,
-        Reconnect {
-            first,
-            longest,
-            randomize: false
-        }
-    );
     let seconds = Duration::from_secs;
     assert_eq!(
         config.returns,

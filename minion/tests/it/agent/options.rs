@@ -100,3 +100,30 @@ async fn a_master_that_takes_the_question_and_does_not_answer_is_given_time() {
         assert!(waited >= PATIENCE + WAIT / 2, "{waited:?}");
     });
 }
+
+#[tokio::test]
+async fn with_fixed_source_ports_a_session_is_renewed_and_a_master_pinged_beside_it() {
+    let fleet = Fleet::new(1).await;
+    let free = || std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let ports = [free(), free()].map(|held| held.local_addr().unwrap().port());
+    let minion = fleet
+        .minion(|setup| {
+            setup.network.source_address = Some("127.0.0.1".parse().unwrap());
+            setup.network.source_ret_port = ports[0].try_into().ok();
+            setup.network.source_publish_port = ports[1].try_into().ok();
+        })
+        .await;
+    let ping = Job {
+        fun: "status.ping_master".into(),
+        arg: vec!["master-0".into()],
+        ..Job::ping(JID)
+    };
+    fleet[0].publish(ping).await;
+    fleet[0].until(|log| log.returned(JID)).await;
+    fleet[0].read(|log| assert_eq!(log.probes, 1));
+    fleet[0].forget_keys();
+    fleet[0].publish(Job::ping(OTHER)).await;
+    fleet[0].until(|log| log.returned(OTHER)).await;
+    fleet[0].read(|log| assert_eq!(log.sign_ins.len(), 2));
+    assert_eq!(minion.end().await, Ended::Stopped);
+}

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
-use minion::pki::Store;
+use minion::pki::{PkiError, Store};
 use minion::wire::msgpack::{Value, encode};
 use scripted_master::reply::{in_clear, pack, signed, turned_away};
 use scripted_master::{Job, remove, set};
@@ -16,6 +16,25 @@ use minion::verify::Algorithm;
 use super::keys::keys;
 use super::minion::Minion;
 use super::scene::{Contact, Fault, GOOD, Scene, configured, hostile_name, within_reason};
+
+/// Rule 8 for the key that vouches for all the others, wherever it lies.
+#[test]
+fn a_weak_signing_key_vouches_for_nobody() {
+    for weak in [&keys().short, &keys().small_exponent] {
+        for name in ["master_sign.pub", "master_sign.d/next.pub"] {
+            let directory = directory();
+            let path = directory.path().join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(&path, weak.public().to_file()).unwrap();
+            let error = open(&directory).signing_keys().unwrap_err();
+            assert!(
+                matches!(&error, PkiError::Weak { path: named, bits }
+                    if *named == path && *bits == weak.public().bits()),
+                "{error}"
+            );
+        }
+    }
+}
 
 /// Rules 2 and 6: a handshake that does not end well leaves no trace, and one that does changes
 /// nothing that an operator put there.

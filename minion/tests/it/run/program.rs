@@ -38,9 +38,18 @@ impl Program {
         change(&pki);
         let masters: String = fleet.addresses().map(|at| format!("  - {at}\n")).collect();
         let root_dir = root.display();
+        let own = |name: &str| options.lines().any(|line| line.starts_with(name));
+        let places: String = [
+            ("pki_dir", "pki"),
+            ("cachedir", "cache"),
+            ("log_file", "log"),
+        ]
+        .iter()
+        .filter(|(name, _)| !own(name))
+        .map(|(name, place)| format!("{name}: {root_dir}/{place}\n"))
+        .collect();
         let text = format!(
-            "id: minion\nroot_dir: {root_dir}\npki_dir: {root_dir}/pki\n\
-             cachedir: {root_dir}/cache\nlog_file: {root_dir}/log\nlog_level: debug\n\
+            "id: minion\nroot_dir: {root_dir}\n{places}log_level: debug\n\
              master_type: failover\nverify_master_pubkey_sign: True\nretry_dns: 0\n\
              auth_timeout: 60\nmaster:\n{masters}{options}"
         );
