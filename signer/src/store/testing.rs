@@ -201,19 +201,19 @@ impl Database for File {
 
 /// Breaks a backend on demand, and holds commits back until they are let go.
 #[derive(Debug)]
-pub(super) struct Faulty {
+pub(crate) struct Faulty {
     inner: Memory,
     fault: AtomicU8,
     /// How many commits were begun, the one that creates the store included.
     begun: AtomicUsize,
     /// Commits wait for this; held by a test that wants several operations to wait together.
-    pub(super) gate: tokio::sync::Mutex<()>,
+    pub(crate) gate: tokio::sync::Mutex<()>,
     pub(super) sizes: Mutex<Vec<usize>>,
 }
 
 /// What happens to commits and reads.
 #[derive(Clone, Copy)]
-pub(super) enum Fault {
+pub(crate) enum Fault {
     None = 0,
     /// It is applied, and the answer is lost.
     AnswerLost = 1,
@@ -225,7 +225,7 @@ pub(super) enum Fault {
 }
 
 impl Faulty {
-    pub(super) fn new(inner: &Memory) -> Arc<Self> {
+    pub(crate) fn new(inner: &Memory) -> Arc<Self> {
         Arc::new(Self {
             inner: inner.reopen(),
             fault: AtomicU8::new(0),
@@ -235,11 +235,11 @@ impl Faulty {
         })
     }
 
-    pub(super) fn begun(&self) -> usize {
+    pub(crate) fn begun(&self) -> usize {
         self.begun.load(Ordering::SeqCst)
     }
 
-    pub(super) fn set(&self, fault: Fault) {
+    pub(crate) fn set(&self, fault: Fault) {
         self.fault.store(fault as u8, Ordering::SeqCst);
     }
 
