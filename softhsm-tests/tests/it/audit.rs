@@ -204,6 +204,46 @@ async fn each_head_is_told_to_the_machines_log_and_a_log_that_is_away_is_said() 
     run(&verify).unwrap();
 }
 
+#[test]
+fn a_latch_that_is_lifted_beside_no_service_tells_its_head_too() {
+    let site = Site::create().unwrap();
+    let place = site.directory().join("journal");
+    site.exchange(
+        "head_sink = \"log\"",
+        &format!("head_sink = \"journal:{}\"", place.display()),
+    )
+    .unwrap();
+    site.token().write_pin("not-the-pin").unwrap();
+    let journal = UnixDatagram::bind(&place).unwrap();
+    journal.set_read_timeout(Some(PATIENCE)).unwrap();
+    let service = site.serve_with(&["--force-login"]).unwrap();
+    service.log().wait_for("the HSM cannot be used").unwrap();
+    assert!(service.stop().unwrap().success());
+    journal.set_nonblocking(true).unwrap();
+    let mut datagram = [0; 4096];
+    while journal.recv(&mut datagram).is_ok() {}
+    journal.set_nonblocking(false).unwrap();
+
+    let mut unlatch = mastersign().unwrap();
+    unlatch.args(["hsm", "unlatch", "--config"]);
+    let lifted = run(unlatch.arg(site.config())).unwrap();
+    assert!(lifted.contains("latches lifted: 1"), "{lifted}");
+    let (found, _) = told(&journal);
+    assert!(found.starts_with("audit head found"), "{found}");
+    let (committed, head) = told(&journal);
+    assert!(committed.starts_with("audit head seq="), "{committed}");
+    assert!(records(&site).contains("pin-unlatched"));
+    let mut verify = mastersign().unwrap();
+    verify.args(["audit", "verify", "--head", &head, "--database"]);
+    run(verify.arg(site.database())).unwrap();
+
+    // What is told to nobody is said.
+    drop(journal);
+    let (status, _, said) = attempt(&unlatch).unwrap();
+    assert!(status.success(), "{said}");
+    assert!(said.contains("do not reach the journal"), "{said}");
+}
+
 /// The next head in the journal: its message, and as `audit verify --head` takes it.
 fn told(journal: &UnixDatagram) -> (String, String) {
     let mut datagram = [0; 4096];
