@@ -47,7 +47,7 @@ fn a_token_that_signs_otherwise_than_the_file_keeps_nothing_of_it() {
     assert!(!lab.path("master_sign.pub").exists());
 
     let service = site.serve().unwrap();
-    assert!(recorded(&site, 1)[0].contains("hsm import"));
+    assert!(recorded(&site, 2)[1].contains("hsm import"));
     let all = records(&site);
     assert!(all.contains(r#""outcome":"failed""#), "{all}");
     assert!(service.stop().unwrap().success());
