@@ -5,6 +5,7 @@ mod audit;
 mod by_hand;
 mod decide;
 mod durable;
+mod hit;
 mod openapi;
 mod read;
 mod sign;

@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use super::backend::{self, Backend, BoxFuture, Commit, Key, Page, Snapshot, Transaction};
-use super::{Actor, Memory, OpenError, Publication, Sqlite, Store};
+use super::{Actor, Memory, OpenError, Publication, Sqlite, State, Store};
 use crate::authorize::testing::{Issued, MasterKey, TestCa};
 use crate::authorize::{CheckedStatement, MasterId, SignedStatement, Statement, Verb};
 use crate::clock::{Clock, Timestamp};
@@ -196,6 +196,13 @@ impl File {
 impl Database for File {
     fn open(&self) -> Arc<dyn Backend> {
         Arc::new(Sqlite::open(&self.path()).unwrap())
+    }
+}
+
+impl Store {
+    /// Makes the state in memory another one than the database's.
+    pub(crate) fn edit_state(&self, edit: impl FnOnce(&mut State)) {
+        edit(&mut self.inner.state.write().unwrap());
     }
 }
 
