@@ -12,7 +12,7 @@ use crate::{
 #[derive(Debug, thiserror::Error)]
 #[error("[[hsm]] {hsm:?}, key `{key}`")]
 pub struct Error {
-    /// The section's `name`, as it was given.
+    /// The section's `name`; a question mark if it is none.
     pub hsm: String,
     /// The key within the section.
     pub key: &'static str,

@@ -67,7 +67,9 @@ impl TryFrom<RawHsm> for Hsm {
     type Error = Error;
 
     fn try_from(raw: RawHsm) -> Result<Self, Self::Error> {
-        let hsm = raw.name.clone();
+        // What is no name may be anything, also a secret.
+        let name = raw.name.parse::<HsmName>();
+        let hsm = name.map_or_else(|_| "?".to_owned(), |name| name.0);
         raw.check()
             .map_err(|(key, problem)| Error { hsm, key, problem })
     }
@@ -379,8 +381,41 @@ mod tests {
         );
         let error = refused(&format!("{FIELDS}\nsign_mechanism = \"hash\"\n"));
         assert!(error.ends_with("did you mean `hashed`?"), "{error}");
+        assert!(!error.contains("`hash`"), "{error}");
         let error = refused(&format!("{FIELDS}\nprofile = \"softhsm\"\n"));
         assert!(error.contains("did you mean \"softhsm2\"?"), "{error}");
+        assert!(!error.contains("softhsm\""), "{error}");
+    }
+
+    #[test]
+    fn no_refusal_repeats_a_value() {
+        for line in [
+            "sign_mechanism = \"Hunter2\"",
+            "require_never_extractable = \"Hunter2\"",
+            "profile = \"Hunter2\"",
+            "pin = \"Hunter2\"",
+            "sessions = \"Hunter2\"",
+            "sign_deadline = \"Hunter2\"",
+            "module_sha256 = \"Hunter2\"",
+        ] {
+            let error = refused(&format!("{FIELDS}\n{line}\n"));
+            assert!(!error.contains("Hunter2"), "{error}");
+        }
+        let error = refused(&FIELDS.replace("rack-1", "Hunter2"));
+        assert!(
+            error.contains("a name is 1 to 64") && !error.contains("Hunter2"),
+            "{error}"
+        );
+        let uri = "uri = \"pkcs11:?module-name=Hunter2\"";
+        let text: Vec<&str> = FIELDS
+            .lines()
+            .filter(|line| !line.trim_start().starts_with("module"))
+            .collect();
+        let error = refused(&format!("{}\n{uri}\n", text.join("\n")));
+        assert!(
+            error.contains("no module is registered") && !error.contains("Hunter2"),
+            "{error}"
+        );
     }
 
     #[test]

@@ -252,8 +252,9 @@ pub enum ModuleError {
     },
     /// A p11-kit name without a module file.
     #[error(
-        "no module is registered as {name:?}: there is no usable {name}.module in \
-         /etc/pkcs11/modules or /usr/share/p11-kit/modules; give `module` or module-path instead"
+        "no module is registered under this module-name: there is no usable file of that name and \
+         .module in /etc/pkcs11/modules or /usr/share/p11-kit/modules; give `module` or module-path \
+         instead"
     )]
     UnknownName {
         /// The `module-name` of the URI.

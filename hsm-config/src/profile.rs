@@ -180,7 +180,7 @@ pub enum ProfileError {
     },
     /// No profile of that name.
     #[error(
-        "unknown profile {name:?}{}; leave the key out for a provider that has none",
+        "there is no such profile{}; leave the key out for a provider that has none",
         .nearest.map_or_else(String::new, |near| format!(", did you mean {near:?}?"))
     )]
     Unknown {

@@ -17,37 +17,45 @@ pub fn nearest<'a>(word: &str, candidates: &[&'a str]) -> Option<&'a str> {
         .map(|(_, candidate)| candidate)
 }
 
-/// Adds the nearest known name to serde's message about an unknown one; any other message comes
-/// back unchanged.
+/// Adds the nearest known name to serde's message about an unknown key; about an unknown value the
+/// message keeps what was expected and that name, for the value may be a secret that stands at the
+/// wrong place. Any other message comes back unchanged.
 ///
 /// ```
 /// let message = "unknown field `tokn_label`, expected one of `name`, `token_label`, `uri`";
 /// let better = hsm_config::did_you_mean(message);
 /// assert_eq!(better, format!("{message}; did you mean `token_label`?"));
+/// let message = "unknown variant `jsn`, expected `json` or `text`";
+/// let better = hsm_config::did_you_mean(message);
+/// assert_eq!(better, "unknown value, expected `json` or `text`; did you mean `json`?");
 /// ```
 #[must_use]
 pub fn did_you_mean(message: &str) -> String {
-    let quoted = |text: &str| -> Vec<String> {
-        text.split('`')
-            .skip(1)
-            .step_by(2)
-            .map(str::to_owned)
-            .collect()
+    let after = |start| message.split_once(start).map(|(_, rest)| rest);
+    let (unknown, is_value) = match (after("unknown variant "), after("unknown field ")) {
+        (Some(rest), _) => (rest, true),
+        (None, Some(rest)) => (rest, false),
+        (None, None) => return message.to_owned(),
     };
-    let unknown = ["unknown field ", "unknown variant "]
-        .into_iter()
-        .find_map(|start| message.split_once(start));
-    let Some((wrong, known)) = unknown.and_then(|(_, rest)| rest.split_once(", expected ")) else {
-        return message.to_owned();
+    // From the right: what is unknown is somebody's text and may itself look like a message.
+    let (wrong, expected) = match unknown.rsplit_once(", expected ") {
+        Some((wrong, expected)) => (wrong, Some(expected)),
+        None => (unknown, None),
     };
-    let known = quoted(known);
-    let known: Vec<&str> = known.iter().map(String::as_str).collect();
-    match quoted(wrong)
-        .first()
-        .and_then(|wrong| nearest(wrong, &known))
-    {
-        Some(name) => format!("{message}; did you mean `{name}`?"),
-        None => message.to_owned(),
+    let told = match (is_value, expected) {
+        (false, _) => message.to_owned(),
+        (true, Some(expected)) => format!("unknown value, expected {expected}"),
+        (true, None) => "unknown value".to_owned(),
+    };
+    let known: Vec<&str> = expected
+        .unwrap_or_default()
+        .split('`')
+        .skip(1)
+        .step_by(2)
+        .collect();
+    match nearest(wrong.trim_matches('`'), &known) {
+        Some(name) => format!("{told}; did you mean `{name}`?"),
+        None => told,
     }
 }
 
@@ -93,8 +101,16 @@ mod tests {
     #[serde(deny_unknown_fields)]
     #[expect(dead_code, reason = "only read by serde")]
     struct Sample {
+        mode: Option<Mode>,
         queue: Option<u32>,
         sessions: Option<u32>,
+    }
+
+    #[derive(Debug, Deserialize)]
+    #[serde(rename_all = "lowercase")]
+    enum Mode {
+        Hashed,
+        Raw,
     }
 
     fn refused(text: &str) -> String {
@@ -105,8 +121,16 @@ mod tests {
     fn a_slip_is_named_with_its_line() {
         assert_eq!(
             refused("queue = 1\nsesions = 2\n"),
-            "line 2: unknown field `sesions`, expected `queue` or `sessions`; did you mean \
+            "line 2: unknown field `sesions`, expected one of `mode`, `queue`, `sessions`; did you mean \
              `sessions`?"
+        );
+    }
+
+    #[test]
+    fn a_value_that_is_none_is_not_repeated_and_the_nearest_one_named() {
+        assert_eq!(
+            refused("mode = \"hash\"\n"),
+            "line 1: unknown value, expected `hashed` or `raw`; did you mean `hashed`?"
         );
     }
 
@@ -119,6 +143,10 @@ mod tests {
     #[test]
     fn values_are_not_repeated() {
         for text in [
+            "mode = \"hunter2\"\n",
+            "mode = \"a`, expected `hunter2`\"\n",
+            "mode = \"unknown field `hunter2`, expected `a`\"\n",
+            "mode = \"unknown variant hunter2\"\n",
             "queue = \"hunter2\"\n",
             "password = \"hunter2\"\n",
             "queue = [\"hunter2\"]\n",

@@ -68,7 +68,7 @@ enum Command {
 }
 
 impl Cli {
-    /// Reads the command line, runs the command, and leaves a note of it where that is due.
+    /// Reads the command line, runs the command, and leaves notes of it where they are due.
     ///
     /// # Errors
     ///
@@ -79,9 +79,10 @@ impl Cli {
         let matches = Self::command().color(colours.of_clap()).get_matches();
         let pending = commands::local::Pending::of(&matches, std::env::args_os());
         let cli = Self::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+        let begun = pending.map(commands::local::Pending::begin);
         let result = cli.run();
-        if let Some(pending) = pending {
-            pending.ended(&result);
+        if let Some(begun) = begun {
+            begun.ended(&result);
         }
         result
     }

@@ -31,7 +31,7 @@ mod state;
 #[cfg(test)]
 mod conformance;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
 

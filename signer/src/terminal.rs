@@ -139,7 +139,7 @@ impl Colours {
 /// A colour for a word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Paint {
-    /// Turned down, for now.
+    /// Turned down, for now, or not looked at.
     Blue,
     /// As it should be.
     Green,

@@ -39,9 +39,13 @@ impl Pki {
             masters: authority(Scope::Masters)?,
             operators: authority(Scope::Operators)?,
         };
-        let host = Host::Address([127, 0, 0, 1].into());
-        pki.issue(&pki.service, &Profile::Server(vec![host]), "server")?;
+        pki.issue_server("server")?;
         Ok(pki)
+    }
+
+    fn issue_server(&self, name: &str) -> Result<Papers> {
+        let host = Host::Address([127, 0, 0, 1].into());
+        self.issue(&self.service, &Profile::Server(vec![host]), name)
     }
 
     /// The certificate of an authority.
@@ -54,6 +58,15 @@ impl Pki {
     #[must_use]
     pub fn server(&self) -> Papers {
         self.papers("server")
+    }
+
+    /// Another certificate and key for the service, in files of their own.
+    ///
+    /// # Errors
+    ///
+    /// Fails if a file can't be written.
+    pub fn server_again(&self) -> Result<Papers> {
+        self.issue_server("server-again")
     }
 
     /// A certificate for a master.

@@ -4,6 +4,8 @@
 mod audit;
 mod by_hand;
 mod decide;
+mod durable;
+mod hit;
 mod openapi;
 mod read;
 mod sign;
@@ -28,7 +30,7 @@ use crate::clock::{Clock, Timestamp};
 use crate::config::Signing;
 use crate::hsm::{self, Verified};
 use crate::signing::{Examiner, Parts, Service, Signer};
-use crate::store::backend::BoxFuture;
+use crate::store::backend::{Backend, BoxFuture};
 use crate::store::{Memory, Store};
 use crate::tls::Lapsed;
 use crate::tls::peer::Peer;
@@ -50,12 +52,19 @@ impl World {
     }
 
     async fn with_masters(settings: impl IntoIterator<Item = (MasterId, Algorithm)>) -> Self {
+        Self::on(Arc::new(Memory::default()), settings).await
+    }
+
+    async fn on(
+        backend: Arc<dyn Backend>,
+        settings: impl IntoIterator<Item = (MasterId, Algorithm)>,
+    ) -> Self {
         let ca = TestCa::new();
         let operators = Arc::new(ca.operators());
         let clock = Arc::new(HandClock::at(NOW));
         let signer = Arc::new(SoftwareSigner::new());
         let store = Store::open(
-            Arc::new(Memory::default()),
+            backend,
             Arc::clone(&operators),
             Arc::clone(&clock) as Arc<dyn Clock>,
             None,

@@ -24,13 +24,13 @@ use crate::clock::Timestamp;
 pub struct Note {
     /// Makes the note one of its own.
     pub id: Uuid,
-    /// When the command ended.
+    /// When the command began or ended.
     pub time: Timestamp,
     /// Who ran it.
     pub actor: Actor,
     /// Its name, `hsm init`.
     pub command: String,
-    /// Its arguments and how it ended.
+    /// Its arguments, and that it began or how it ended.
     pub detail: BTreeMap<String, String>,
 }
 

@@ -97,7 +97,7 @@ pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Output::Text => terminal::say(finding.painted().trim_end())?,
     }
     Ok(ExitCode::from(match finding.level() {
-        Level::Good => 0,
+        Level::Good | Level::NotJudged => 0,
         Level::Warning => 1,
         Level::Failure => 2,
     }))
@@ -105,6 +105,6 @@ pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
 
 const EXIT_CODES: &str = "\
 Exit codes:
-  0   nothing found
+  0   nothing found; what could not be looked at from here is marked \"not judged\"
   1   warnings: it works, and something should be done
   2   failures: something does not work, or is not safe";

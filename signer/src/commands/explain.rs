@@ -137,6 +137,19 @@ mod tests {
         }
     }
 
+    /// `store::tests::second_thoughts` holds that it is so.
+    #[test]
+    fn the_revocation_of_a_whole_id_is_said_to_be_lifted_by_reinstating_it() {
+        let (_, text) = sections().find(|(name, _)| *name == "key-revoked").unwrap();
+        assert!(text.contains("mastersign masters reinstate ID"), "{text}");
+        let command = crate::cli::Cli::command();
+        let revoke = command
+            .find_subcommand("masters")
+            .and_then(|masters| masters.find_subcommand("revoke"));
+        let about = revoke.unwrap().get_about().unwrap().to_string();
+        assert!(about.contains("until it is reinstated"), "{about}");
+    }
+
     #[test]
     fn a_near_miss_is_suggested() {
         let arguments = Arguments {

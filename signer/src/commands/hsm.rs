@@ -12,6 +12,7 @@ mod adopted;
 mod attributes;
 mod backup;
 mod bench;
+mod file_key;
 mod import;
 mod init;
 mod inside;

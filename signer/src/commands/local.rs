@@ -1,4 +1,7 @@
-//! Leaving a note for the audit log about a command that was run on this machine.
+//! Leaving notes for the audit log about a command that was run on this machine.
+//!
+//! A command that changes something leaves one before it begins and one when it has ended: a key
+//! that is in the token when the command is killed is in the log all the same.
 //!
 //! Commands that touch keys in an HSM or make certificates are as much part of the story as what
 //! the service does. They name the configuration, it names the state directory, and the note waits
@@ -55,10 +58,11 @@ impl Pending {
         })
     }
 
-    /// Leaves the note. The command is over, so whatever fails here is said and changes nothing.
-    pub(crate) fn ended(self, result: &anyhow::Result<ExitCode>) {
-        let config = match Config::load(&self.config) {
-            Ok(config) => config,
+    /// Leaves the first note of a command that changes something. That it cannot be left is said
+    /// and keeps nobody from the work: there may be no state directory yet.
+    pub(crate) fn begin(self) -> Begun {
+        let state_dir = match Config::load(&self.config) {
+            Ok(config) => Some(config.state_dir),
             Err(error) => {
                 if fs::exists(&self.config).unwrap_or(true) {
                     unrecorded(format_args!(
@@ -66,26 +70,76 @@ impl Pending {
                         Chain(&error)
                     ));
                 }
-                return;
+                None
             }
         };
+        // Notes of one second are recorded in the order of their ids.
+        let mut ids = [Uuid::new_v4(), Uuid::new_v4()];
+        ids.sort_unstable();
+        let [first, last] = ids;
+        let changes = CHANGES.contains(&self.command.as_str());
+        let mut begun = Begun {
+            command: self.command,
+            arguments: self.arguments,
+            state_dir,
+            first: None,
+            last,
+        };
+        if changes && begun.leave(first, "begun") {
+            begun.first = Some(first);
+        }
+        begun
+    }
+}
+
+/// A command that is being run.
+#[derive(Debug)]
+pub(crate) struct Begun {
+    command: String,
+    arguments: String,
+    /// None if no configuration says where it is.
+    state_dir: Option<PathBuf>,
+    /// The first note, if one was left.
+    first: Option<Uuid>,
+    /// What the note at the end is called.
+    last: Uuid,
+}
+
+impl Begun {
+    /// Leaves the note at the end. The command is over, so whatever fails here is said and changes
+    /// nothing.
+    pub(crate) fn ended(self, result: &anyhow::Result<ExitCode>) {
         let succeeded = matches!(result, Ok(code) if *code == ExitCode::SUCCESS);
-        let outcome = if succeeded { "done" } else { "failed" };
+        self.leave(self.last, if succeeded { "done" } else { "failed" });
+    }
+
+    fn leave(&self, id: Uuid, outcome: &str) -> bool {
+        let Some(state_dir) = &self.state_dir else {
+            return false;
+        };
+        let mut detail = BTreeMap::from([
+            ("arguments".to_owned(), self.arguments.clone()),
+            ("outcome".to_owned(), outcome.to_owned()),
+        ]);
+        if let Some(first) = self.first {
+            detail.insert("begun".to_owned(), first.to_string());
+        }
         let note = Note {
-            id: Uuid::new_v4(),
+            id,
             time: SystemClock.now(),
             actor: Actor::local(nix::unistd::getuid().as_raw()),
-            command: self.command,
-            detail: BTreeMap::from([
-                ("arguments".to_owned(), self.arguments),
-                ("outcome".to_owned(), outcome.to_owned()),
-            ]),
+            command: self.command.clone(),
+            detail,
         };
-        if let Err(error) = Inbox::new(&config.state_dir).leave(&note) {
-            unrecorded(format_args!(
-                "cannot leave a note in {}: {error}",
-                config.state_dir.display()
-            ));
+        match Inbox::new(state_dir).leave(&note) {
+            Ok(()) => true,
+            Err(error) => {
+                unrecorded(format_args!(
+                    "cannot leave a note in {}: {error}",
+                    state_dir.display()
+                ));
+                false
+            }
         }
     }
 }
@@ -121,6 +175,17 @@ fn shown(line: impl Iterator<Item = OsString>) -> String {
     text
 }
 
+/// The commands that change a token, an authority or a latch. The others look and make trial
+/// signatures; `unlock` changes what the running service records itself.
+const CHANGES: [&str; 7] = [
+    "hsm import",
+    "hsm init",
+    "hsm unlatch",
+    "pki crl",
+    "pki init",
+    "pki issue",
+    "pki revoke",
+];
 /// What these say goes to the module.
 const HIDDEN: [&str; 2] = ["--env", "--init-args"];
 /// A record is kept for ever.
@@ -142,6 +207,36 @@ mod tests {
             )),
             "hsm test --env… … --init-args… --hsm a"
         );
+    }
+
+    /// The two commands' own subcommands, of which each is in the list or is none that changes.
+    #[test]
+    fn every_command_that_is_recorded_is_known_to_change_something_or_not() {
+        use clap::CommandFactory;
+        let command = crate::cli::Cli::command();
+        let looks = [
+            "hsm adopt",
+            "hsm bench",
+            "hsm list",
+            "hsm report",
+            "hsm test",
+            "hsm unlock",
+            "pki check",
+            "pki list",
+        ];
+        let mut known: Vec<String> = CHANGES
+            .iter()
+            .chain(&looks)
+            .map(ToString::to_string)
+            .collect();
+        known.sort();
+        let mut found = Vec::new();
+        for group in ["hsm", "pki"] {
+            let below = command.find_subcommand(group).unwrap().get_subcommands();
+            found.extend(below.map(|leaf| format!("{group} {}", leaf.get_name())));
+        }
+        found.sort();
+        assert_eq!(found, known);
     }
 
     #[test]

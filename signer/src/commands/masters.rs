@@ -112,7 +112,7 @@ enum Deciding {
         #[arg(long)]
         dry_run: bool,
     },
-    /// Bar one key, or with no key the whole master, for ever
+    /// Bar one key for ever, or with no key the whole master until it is reinstated with a new one
     Revoke {
         /// The master
         #[arg(value_name = "ID")]

@@ -9,10 +9,11 @@
 
 mod cycle;
 mod follow;
+mod lock;
 mod metrics;
 mod report;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -43,7 +44,8 @@ pub struct Arguments {
     /// it from its next start on, and minions without verification are cut off
     #[arg(long)]
     drop_in: bool,
-    /// Take master.d/50-mastersign.conf away again, and end; the signature file stays
+    /// Take master.d/50-mastersign.conf away again, and end; the signature file stays. Refused while
+    /// a `watch --drop-in` runs here, which would write it again: stop that first
     #[arg(long, conflicts_with_all = ["drop_in", "once", "textfile"])]
     undo: bool,
     /// Do one cycle and end, with the exit codes of `fetch`
@@ -94,13 +96,18 @@ pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         None => {}
     }
     if arguments.undo {
-        return undo();
+        return undo(&salt_config);
     }
     ensure!(
         arguments.interval >= SHORTEST_INTERVAL,
         "--interval is at least {}",
         humantime::format_duration(SHORTEST_INTERVAL)
     );
+    let _held = if arguments.drop_in {
+        Some(lock::hold(&salt_config)?)
+    } else {
+        None
+    };
     let watch = Watch {
         drop_in: arguments.drop_in,
         interval: arguments.interval,
@@ -120,7 +127,8 @@ pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     ended
 }
 
-fn undo() -> anyhow::Result<ExitCode> {
+fn undo(salt_config: &Path) -> anyhow::Result<ExitCode> {
+    let _alone = lock::alone(salt_config)?;
     match cycle::undo()? {
         Change::Removed => terminal::say(
             "took master.d/50-mastersign.conf away. Restart salt-master: from then on it signs \

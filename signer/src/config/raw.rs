@@ -316,6 +316,7 @@ impl<'de> Deserialize<'de> for Named {
             let names = Algorithm::ALL
                 .map(|known| format!("`{known}`"))
                 .join(" or ");
+            // In serde's words, from which `explain` takes the suggestion and cuts the value.
             D::Error::custom(format!("unknown variant `{text}`, expected {names}"))
         })
     }

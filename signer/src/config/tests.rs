@@ -53,7 +53,7 @@ const REFUSED: &[(&str, &str, &str)] = &[
     ),
     (
         "[signing]\ndefault_algorithm = \"PKCS1v15-SHA256\"\n",
-        "line 2: unknown variant `PKCS1v15-SHA256`",
+        "line 2: unknown value, expected `PKCS1v15-SHA1` or",
         "did you mean `PKCS1v15-SHA224`?",
     ),
     (
@@ -63,7 +63,7 @@ const REFUSED: &[(&str, &str, &str)] = &[
     ),
     (
         "[log]\nformat = \"jsn\"\n",
-        "line 2: unknown variant `jsn`",
+        "line 2: unknown value, expected `json` or `text`",
         "did you mean `json`?",
     ),
     (
@@ -97,6 +97,31 @@ const REFUSED: &[(&str, &str, &str)] = &[
         "did you mean `token_label`?",
     ),
 ];
+
+#[test]
+fn no_refusal_repeats_a_value() {
+    for line in [
+        "[signing]\ndefault_algorithm",
+        "[signing.masters]\nm1",
+        "[log]\nformat",
+        "[log]\nfilter",
+        "[listen]\napi",
+        "[store]\nid",
+        "[audit]\nhead_sink",
+        "[limits]\nrequests",
+        "[limits]\nheader_timeout",
+        "[hardening]\nrequired",
+        "[[hsm]]\nsign_mechanism",
+        "[[hsm]]\nprofile",
+        "[[hsm]]\nname",
+    ] {
+        // Two equal signs make it no filter either.
+        let error = Files::new(&format!("{line} = \"Hunter2=a=b\"\n")).load();
+        let error = anyhow::Error::from(error.unwrap_err());
+        let told = format!("{error:#} {error:?}");
+        assert!(!told.contains("Hunter2"), "{told}");
+    }
+}
 
 #[test]
 fn defaults_are_filled_in_and_paths_are_absolute() {

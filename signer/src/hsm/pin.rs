@@ -373,17 +373,18 @@ mod tests {
         assert!(matches!(read_file(&link), Err(Error::Permissions { .. })));
     }
 
-    #[test]
-    fn a_file_of_another_user_is_refused() {
-        let directory = tempfile::tempdir().unwrap();
-        let path = written(directory.path(), b"1234", 0o400);
-        let stranger = Some(nix::unistd::Uid::from_raw(4242));
-        // Only root can give a file away; for anybody else this rule is not reachable in a test.
-        if nix::unistd::chown(&path, stranger, None).is_ok() {
-            assert!(matches!(
-                read_file(&path),
-                Err(Error::Owner { owner: 4242, .. })
-            ));
+    /// Only root can give a file away.
+    mod as_root {
+        use super::*;
+
+        #[test]
+        fn a_file_of_another_user_is_refused() {
+            let directory = tempfile::tempdir().unwrap();
+            let path = written(directory.path(), b"1234", 0o400);
+            let stranger = Some(nix::unistd::Uid::from_raw(4242));
+            nix::unistd::chown(&path, stranger, None).unwrap();
+            let refused = read_file(&path);
+            assert!(matches!(refused, Err(Error::Owner { owner: 4242, .. })));
         }
     }
 

@@ -166,8 +166,9 @@ impl Authority {
     /// Fails if the files cannot be read or written.
     pub fn write_revocations(&self, folder: &Path, now: Timestamp) -> Result<(), Error> {
         let revoked = revocation::read(&folder.join(REVOKED))?;
-        let text = revocation::sign(&self.issuer, &revoked, now)?;
-        files::write_public(&folder.join(REVOCATIONS), &text, Existing::Replace)
+        let path = folder.join(REVOCATIONS);
+        let text = revocation::sign(&self.issuer, &revoked, now, revocation::number(&path))?;
+        files::write_public(&path, &text, Existing::Replace)
     }
 
     /// What it has taken back, in order.

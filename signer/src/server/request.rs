@@ -22,11 +22,10 @@ use axum::extract::Request;
 use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt;
-use tokio::sync::OwnedSemaphorePermit;
 use uuid::Uuid;
 
 use self::record::{Asked, Tally};
-use super::admission::Admission;
+use super::admission::{Admission, Place};
 use crate::api;
 use crate::api::problem::{Kind, Problem};
 use crate::telemetry::{self, Chain, Escaped};
@@ -46,7 +45,7 @@ pub(super) enum Asking {
     /// It has not asked yet.
     Nothing,
     /// It has one.
-    Place(OwnedSemaphorePermit),
+    Place(Place),
     /// It was turned away.
     Refused(Problem),
 }
@@ -76,7 +75,8 @@ impl Around {
             return Err(Asking::Nothing);
         }
         let begin = Instant::now();
-        let place = self.admission.admit(Some(peer)).map_err(Asking::Refused)?;
+        let place = self.admission.admit(Some(peer), request.method());
+        let place = place.map_err(Asking::Refused)?;
         // A panic comes again where it is answered.
         let answer = std::panic::catch_unwind(AssertUnwindSafe(inner));
         let Some(mut response) = answer.ok().flatten() else {
@@ -137,7 +137,7 @@ impl Around {
         // Held until the answer is there.
         let peer = parts.extensions.get::<Arc<Peer>>().map(AsRef::as_ref);
         let place = match asking {
-            Asking::Nothing => self.admission.admit(peer),
+            Asking::Nothing => self.admission.admit(peer, &parts.method),
             Asking::Place(place) => Ok(place),
             Asking::Refused(problem) => Err(problem),
         };

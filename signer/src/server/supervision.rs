@@ -21,9 +21,19 @@ pub(super) async fn report(pool: Pool, stop: CancellationToken) {
     };
     // sd_watchdog_enabled(3) asks for half of it; a third forgives one that is late.
     let interval = deadline.checked_div(3).unwrap_or(deadline).max(SHORTEST);
+    feed(|| pool.status(), tell, interval, stop).await;
+}
+
+/// Tells the watchdog at each interval that the HSMs answer, and nothing while one does not.
+async fn feed(
+    status: impl Fn() -> Vec<HsmStatus>,
+    tell: impl Fn(&[NotifyState<'_>]),
+    interval: Duration,
+    stop: CancellationToken,
+) {
     let pause = || stop.run_until_cancelled(tokio::time::sleep(interval));
     while pause().await.is_some() {
-        match pool.status().iter().find(|hsm| !is_alive(hsm)) {
+        match status().iter().find(|hsm| !is_alive(hsm)) {
             None => tell(&[NotifyState::Watchdog]),
             Some(stuck) => {
                 tracing::error!(hsm = %stuck.name, "no trial signature; the watchdog is not fed");
@@ -52,6 +62,8 @@ const SHORTEST: Duration = Duration::from_millis(100);
 
 #[cfg(test)]
 mod tests {
+    use std::cell::RefCell;
+
     use super::*;
 
     fn hsm(state: State, last_probe: Option<u64>) -> HsmStatus {
@@ -84,5 +96,41 @@ mod tests {
         ] {
             assert!(is_alive(&hsm(state, None)), "{state:?}");
         }
+    }
+
+    #[tokio::test]
+    async fn the_watchdog_starves_while_a_worker_does_not_answer_and_is_fed_again_afterwards() {
+        let alive = hsm(State::Ready, Some(1));
+        let stuck = hsm(State::Ready, Some(46));
+        let away = hsm(State::Backoff, None);
+        // What the HSMs look like, and whether systemd hears of it.
+        let script = [
+            (vec![alive.clone()], true),
+            (vec![stuck.clone()], false),
+            (vec![alive.clone(), stuck.clone()], false),
+            (vec![stuck], false),
+            (vec![alive], true),
+            (vec![away], true),
+            (vec![], true),
+        ];
+        let stop = CancellationToken::new();
+        let looks = RefCell::new(script.iter());
+        let heard = RefCell::new(Vec::new());
+        let status = || {
+            let mut looks = looks.borrow_mut();
+            let (now, _) = looks.next().unwrap();
+            if looks.len() == 0 {
+                stop.cancel();
+            }
+            heard.borrow_mut().push(None);
+            now.clone()
+        };
+        let tell = |state: &[NotifyState<'_>]| {
+            let text: String = state.iter().map(ToString::to_string).collect();
+            *heard.borrow_mut().last_mut().unwrap() = Some(text);
+        };
+        feed(status, tell, Duration::from_millis(1), stop.clone()).await;
+        let expected = script.map(|(_, is_fed)| is_fed.then(|| "WATCHDOG=1".to_owned()));
+        assert_eq!(heard.into_inner(), expected);
     }
 }

@@ -1,5 +1,7 @@
 //! A start with as little as possible, and a check that changes nothing.
 
+mod exchange;
+
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt;
 

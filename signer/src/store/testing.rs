@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use super::backend::{self, Backend, BoxFuture, Commit, Key, Page, Snapshot, Transaction};
-use super::{Actor, Memory, OpenError, Publication, Sqlite, Store};
+use super::{Actor, Memory, OpenError, Publication, Sqlite, State, Store};
 use crate::authorize::testing::{Issued, MasterKey, TestCa};
 use crate::authorize::{CheckedStatement, MasterId, SignedStatement, Statement, Verb};
 use crate::clock::{Clock, Timestamp};
@@ -199,21 +199,28 @@ impl Database for File {
     }
 }
 
+impl Store {
+    /// Makes the state in memory another one than the database's.
+    pub(crate) fn edit_state(&self, edit: impl FnOnce(&mut State)) {
+        edit(&mut self.inner.state.write().unwrap());
+    }
+}
+
 /// Breaks a backend on demand, and holds commits back until they are let go.
 #[derive(Debug)]
-pub(super) struct Faulty {
+pub(crate) struct Faulty {
     inner: Memory,
     fault: AtomicU8,
     /// How many commits were begun, the one that creates the store included.
     begun: AtomicUsize,
     /// Commits wait for this; held by a test that wants several operations to wait together.
-    pub(super) gate: tokio::sync::Mutex<()>,
+    pub(crate) gate: tokio::sync::Mutex<()>,
     pub(super) sizes: Mutex<Vec<usize>>,
 }
 
 /// What happens to commits and reads.
 #[derive(Clone, Copy)]
-pub(super) enum Fault {
+pub(crate) enum Fault {
     None = 0,
     /// It is applied, and the answer is lost.
     AnswerLost = 1,
@@ -225,7 +232,7 @@ pub(super) enum Fault {
 }
 
 impl Faulty {
-    pub(super) fn new(inner: &Memory) -> Arc<Self> {
+    pub(crate) fn new(inner: &Memory) -> Arc<Self> {
         Arc::new(Self {
             inner: inner.reopen(),
             fault: AtomicU8::new(0),
@@ -235,11 +242,11 @@ impl Faulty {
         })
     }
 
-    pub(super) fn begun(&self) -> usize {
+    pub(crate) fn begun(&self) -> usize {
         self.begun.load(Ordering::SeqCst)
     }
 
-    pub(super) fn set(&self, fault: Fault) {
+    pub(crate) fn set(&self, fault: Fault) {
         self.fault.store(fault as u8, Ordering::SeqCst);
     }
 

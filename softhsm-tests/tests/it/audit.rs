@@ -7,8 +7,10 @@ use std::time::Instant;
 use minion::verify::Algorithm;
 use softhsm_tests::binaries::mastersign;
 use softhsm_tests::people::Master;
-use softhsm_tests::process::{PATIENCE, attempt, run};
+use softhsm_tests::process::{PATIENCE, Process, attempt, run};
 use softhsm_tests::service::Site;
+
+use crate::hsm_commands::lab::{LABEL, Lab, PIN};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_auditor_reads_exports_and_checks_the_log_of_a_running_service() {
@@ -116,19 +118,23 @@ fn a_certificate_that_is_made_or_taken_back_is_recorded_and_a_look_at_them_is_no
     };
     let (status, _, said) = issue("m9");
     assert!(status.success(), "{said}");
-    let issued = recorded(&site, 1);
-    assert!(issued[0].contains("pki issue"), "{issued:?}");
-    assert!(issued[0].contains("local:uid="), "{issued:?}");
+    // Each leaves a record before it begins, and one when it has ended.
+    let issued = recorded(&site, 2);
+    for record in &issued {
+        assert!(record.contains("pki issue"), "{issued:?}");
+        assert!(record.contains("local:uid="), "{issued:?}");
+    }
     run(&pki(&["list"])).unwrap();
     run(&pki(&["revoke", "mastersign:master:m9"])).unwrap();
-    let both = recorded(&site, 2);
-    assert_eq!(both.len(), 2, "{both:?}");
-    assert!(both[1].contains("pki revoke"), "{both:?}");
+    let all = recorded(&site, 4);
+    assert_eq!(all.len(), 4, "{all:?}");
+    assert!(all[2].contains("pki revoke"), "{all:?}");
+    assert!(all[3].contains("pki revoke"), "{all:?}");
 
     // One that fails is recorded as that.
     let (status, _, _) = issue("m9");
     assert!(!status.success());
-    recorded(&site, 3);
+    recorded(&site, 6);
     let mut tail = mastersign().unwrap();
     tail.args(["audit", "tail", "-n", "1", "--json", "--database"])
         .arg(site.database());
@@ -147,6 +153,45 @@ fn a_certificate_that_is_made_or_taken_back_is_recorded_and_a_look_at_them_is_no
     let (status, _, said) = issue("m11");
     assert!(status.success(), "{said}");
     assert!(!said.contains("audit log"), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_command_that_is_killed_with_its_key_in_the_token_is_in_the_log() {
+    let lab = Lab::create().unwrap();
+    lab.token().unwrap();
+    let key = openssl::rsa::Rsa::generate(2048).unwrap();
+    let pem = key.private_key_to_pem().unwrap();
+    std::fs::write(lab.path("master_sign.pem"), pem).unwrap();
+    let site = Site::create().unwrap();
+    site.without_hsm().unwrap();
+    assert!(site.serve().unwrap().stop().unwrap().success());
+    let config = format!("--config={}", site.config().display());
+    let mut import = lab
+        .hsm(&[
+            "import",
+            "master_sign.pem",
+            "--token-label",
+            LABEL,
+            "--pin-file=pin",
+            "--key-id=5a",
+            // The first trial signature takes longer than any test.
+            "--env=FAULT_MODULE_SIGN_DELAY=3600000",
+            &config,
+        ])
+        .unwrap();
+    let mut process = Process::start(&mut import).unwrap();
+    lab.counts().reach("C_Sign", 1).await.unwrap();
+    process.kill();
+    let listed = lab.tool(&["--login", "--pin", PIN, "--list-objects"]);
+    assert!(listed.unwrap().contains("5a"), "the key is in the token");
+
+    let service = site.serve().unwrap();
+    let found = recorded(&site, 1);
+    assert!(found[0].contains("hsm import"), "{found:?}");
+    assert_eq!(found.len(), 1, "{found:?}");
+    let all = records(&site);
+    assert!(all.contains(r#""outcome":"begun""#), "{all}");
+    assert!(service.stop().unwrap().success());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -202,6 +247,46 @@ async fn each_head_is_told_to_the_machines_log_and_a_log_that_is_away_is_said() 
         .args(["audit", "verify", "--head", &head, "--database"])
         .arg(site.database());
     run(&verify).unwrap();
+}
+
+#[test]
+fn a_latch_that_is_lifted_beside_no_service_tells_its_head_too() {
+    let site = Site::create().unwrap();
+    let place = site.directory().join("journal");
+    site.exchange(
+        "head_sink = \"log\"",
+        &format!("head_sink = \"journal:{}\"", place.display()),
+    )
+    .unwrap();
+    site.token().write_pin("not-the-pin").unwrap();
+    let journal = UnixDatagram::bind(&place).unwrap();
+    journal.set_read_timeout(Some(PATIENCE)).unwrap();
+    let service = site.serve_with(&["--force-login"]).unwrap();
+    service.log().wait_for("the HSM cannot be used").unwrap();
+    assert!(service.stop().unwrap().success());
+    journal.set_nonblocking(true).unwrap();
+    let mut datagram = [0; 4096];
+    while journal.recv(&mut datagram).is_ok() {}
+    journal.set_nonblocking(false).unwrap();
+
+    let mut unlatch = mastersign().unwrap();
+    unlatch.args(["hsm", "unlatch", "--config"]);
+    let lifted = run(unlatch.arg(site.config())).unwrap();
+    assert!(lifted.contains("latches lifted: 1"), "{lifted}");
+    let (found, _) = told(&journal);
+    assert!(found.starts_with("audit head found"), "{found}");
+    let (committed, head) = told(&journal);
+    assert!(committed.starts_with("audit head seq="), "{committed}");
+    assert!(records(&site).contains("pin-unlatched"));
+    let mut verify = mastersign().unwrap();
+    verify.args(["audit", "verify", "--head", &head, "--database"]);
+    run(verify.arg(site.database())).unwrap();
+
+    // What is told to nobody is said.
+    drop(journal);
+    let (status, _, said) = attempt(&unlatch).unwrap();
+    assert!(status.success(), "{said}");
+    assert!(said.contains("do not reach the journal"), "{said}");
 }
 
 /// The next head in the journal: its message, and as `audit verify --head` takes it.

@@ -35,6 +35,26 @@ impl Stock {
         Ok(Self { lab, rsa, public })
     }
 
+    /// The key in the token, as the vendor's tool brings it there.
+    fn with_vendor_key() -> Result<Self> {
+        let stock = Self::create()?;
+        let pkcs8 = PKey::from_rsa(stock.rsa.clone())?.private_key_to_der()?;
+        let key = stock.lab.path("key.der");
+        fs::write(&key, pkcs8)?;
+        stock.lab.tool(&[
+            "--login",
+            "--pin",
+            PIN,
+            "--write-object",
+            &key.to_string_lossy(),
+            "--type=privkey",
+            "--id=77",
+            "--label=vendor",
+        ])?;
+        fs::write(stock.lab.path("trusted.pub"), stock.public.to_file())?;
+        Ok(stock)
+    }
+
     fn import(&self, more: &[&str]) -> Vec<String> {
         let mut line = vec![
             "import",
@@ -161,41 +181,14 @@ fn a_file_that_must_not_be_imported_is_refused_before_the_token_is_touched() -> 
 
 #[test]
 fn a_key_of_another_tool_is_adopted_only_if_it_is_the_trusted_one() -> Result<()> {
-    let stock = Stock::create()?;
-    let pkcs8 = PKey::from_rsa(stock.rsa.clone())?.private_key_to_der()?;
-    fs::write(stock.lab.path("key.der"), pkcs8)?;
-    let key = stock.lab.path("key.der");
-    stock.lab.tool(&[
-        "--login",
-        "--pin",
-        PIN,
-        "--write-object",
-        &key.to_string_lossy(),
-        "--type=privkey",
-        "--id=77",
-        "--label=vendor",
-    ])?;
-    fs::write(stock.lab.path("trusted.pub"), stock.public.to_file())?;
+    let stock = Stock::with_vendor_key()?;
     fs::write(
         stock.lab.path("other.pub"),
         Rsa::generate(2048)?.public_key_to_pem()?,
     )?;
-    let adopt = |public: &str| {
-        let public = format!("--public-key={public}");
-        [
-            "adopt",
-            "--token-label",
-            LABEL,
-            "--pin-file=pin",
-            "--key-id=77",
-            &public,
-        ]
-        .map(str::to_owned)
-        .to_vec()
-    };
-    let complaint = stock.refused(&adopt("other.pub"))?;
+    let complaint = stock.refused(&adopt("other.pub", &[]))?;
     ensure!(complaint.contains("not the pinned one"), "{complaint}");
-    let found = stock.json(&adopt("trusted.pub"))?;
+    let found = stock.json(&adopt("trusted.pub", &[]))?;
     ensure!(
         found["key"]["public_key_sha256"] == stock.public.hash().to_string(),
         "{found}"
@@ -220,6 +213,68 @@ fn a_key_of_another_tool_is_adopted_only_if_it_is_the_trusted_one() -> Result<()
     ensure!(said.contains("Copies of it may exist outside"), "{said}");
     ensure!(said.contains("born in the HSM"), "{said}");
     Ok(())
+}
+
+#[test]
+fn with_the_file_at_hand_token_and_file_sign_the_same_before_a_key_is_adopted() -> Result<()> {
+    let stock = Stock::with_vendor_key()?;
+    stock.lab.secret("pass", "open sesame")?;
+    fs::write(
+        stock.lab.path("encrypted.pem"),
+        PKey::from_rsa(stock.rsa.clone())?
+            .private_key_to_pem_pkcs8_passphrase(Cipher::aes_256_cbc(), b"open sesame")?,
+    )?;
+    let compare = |more: &[&str]| adopt("trusted.pub", more);
+    for file in [
+        &["--compare=master_sign.pem"][..],
+        &["--compare=encrypted.pem", "--pass-file=pass"],
+    ] {
+        let before = stock.lab.counts().calls("C_Sign")?;
+        let found = stock.json(&compare(file))?;
+        let told = found["trial_signatures"].as_str().context("no word")?;
+        ensure!(told.contains("byte for byte the same"), "{found}");
+        ensure!(stock.lab.counts().calls("C_Sign")? == before + 2);
+    }
+    ensure!(stock.lab.counts().signatures_but_over(&stock.public)? == 0);
+    let before = stock.lab.counts().calls("C_Login")?;
+    let other = Rsa::generate(2048)?.private_key_to_pem()?;
+    fs::write(stock.lab.path("other.pem"), other)?;
+    let complaint = stock.refused(&compare(&["--compare=other.pem"]))?;
+    ensure!(
+        complaint.contains("compare with the file of that one"),
+        "{complaint}"
+    );
+    ensure!(
+        stock.lab.counts().calls("C_Login")? == before,
+        "no PIN was presented"
+    );
+    // A token that signs otherwise than the file, by either algorithm.
+    for right in 0..2 {
+        let before = stock.lab.counts().spoiled("C_Sign")?;
+        let wrong = format!("--env=FAULT_MODULE_SIGN_WRONG={right}");
+        let complaint = stock.refused(&compare(&["--compare=master_sign.pem", &wrong]))?;
+        ensure!(
+            complaint.contains("does not sign as the file does"),
+            "{complaint}"
+        );
+        ensure!(stock.lab.counts().spoiled("C_Sign")? == before + 1);
+    }
+    Ok(())
+}
+
+/// The line that adopts the vendor's key as this public one.
+fn adopt(public: &str, more: &[&str]) -> Vec<String> {
+    let public = format!("--public-key={public}");
+    let line = [
+        "adopt",
+        "--token-label",
+        LABEL,
+        "--pin-file=pin",
+        "--key-id=77",
+        &public,
+    ];
+    let words = [&line[..], more].concat();
+    words.into_iter().map(str::to_owned).collect()
 }
 
 #[test]

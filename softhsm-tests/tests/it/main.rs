@@ -28,6 +28,7 @@ mod offline;
 mod outage;
 mod overload;
 mod pages;
+mod reload;
 mod salt;
 mod second_thoughts;
 mod secrets;

@@ -55,6 +55,13 @@ impl Scene {
         self.service.accept(&admin, "east", &key).unwrap();
     }
 
+    /// A master whose key is accepted before anything is watched.
+    fn accepted(&self) {
+        let (status, _, said) = attempt(&self.command(&["--once"])).unwrap();
+        assert_eq!(status.code(), Some(3), "{said}");
+        self.accept();
+    }
+
     fn drop_in(&self) -> PathBuf {
         self.master.config_dir().join("master.d/50-mastersign.conf")
     }
@@ -193,6 +200,36 @@ fn settings_that_salt_would_not_follow_are_taken_back() {
             .unwrap()
             .contains("unchanged")
     );
+}
+
+#[test]
+fn an_undo_beside_a_running_watch_is_refused_and_says_what_to_stop() {
+    let scene = Scene::create();
+    scene.accepted();
+    let mut watch = Process::start(&mut scene.command(&["--interval=1s", "--drop-in"])).unwrap();
+    watch
+        .log()
+        .wait_for("wrote master.d/50-mastersign.conf")
+        .unwrap();
+    let (status, _, said) = attempt(&scene.command(&["--undo"])).unwrap();
+    assert_eq!(status.code(), Some(1), "{said}");
+    assert!(said.contains("mastersign-watch.service"), "{said}");
+    assert!(said.contains("Nothing was changed"), "{said}");
+    assert!(scene.drop_in().exists());
+
+    watch.terminate().unwrap();
+    assert!(watch.wait().unwrap().success());
+    let told = run(&scene.command(&["--undo"])).unwrap();
+    assert!(told.contains("took master.d"), "{told}");
+    assert!(!scene.drop_in().exists());
+
+    // One that tells Salt nothing is in nobody's way.
+    let plain = Process::start(&mut scene.command(&["--interval=1s"])).unwrap();
+    plain.log().wait_for("unchanged: ").unwrap();
+    run(&scene.command(&["--once", "--drop-in"])).unwrap();
+    assert!(scene.drop_in().exists());
+    run(&scene.command(&["--undo"])).unwrap();
+    assert!(!scene.drop_in().exists());
 }
 
 #[test]

@@ -47,7 +47,7 @@ fn a_token_that_signs_otherwise_than_the_file_keeps_nothing_of_it() {
     assert!(!lab.path("master_sign.pub").exists());
 
     let service = site.serve().unwrap();
-    assert!(recorded(&site, 1)[0].contains("hsm import"));
+    assert!(recorded(&site, 2)[1].contains("hsm import"));
     let all = records(&site);
     assert!(all.contains(r#""outcome":"failed""#), "{all}");
     assert!(service.stop().unwrap().success());
@@ -124,6 +124,38 @@ fn a_key_that_signs_wrongly_by_either_algorithm_is_not_adopted() {
         "",
         "what the vendor's tool brought stays there"
     );
+}
+
+#[test]
+fn a_ceremony_whose_trial_signature_fails_ends_with_1_and_its_record_says_which() {
+    let lab = Lab::create().unwrap();
+    let made = lab.init(&[]).unwrap();
+    let id = made["key"]["id"].as_str().unwrap();
+    for (right, algorithm) in [(0, Algorithm::Sha1), (1, Algorithm::Sha224)] {
+        let before = lab.counts().spoiled("C_Sign").unwrap();
+        let out = format!("--out=ceremony-{right}");
+        let wrong = format!("--env=FAULT_MODULE_SIGN_WRONG={right}");
+        let report = [
+            "report",
+            "--token-label",
+            LABEL,
+            "--key-id",
+            id,
+            "--pin-file=pin",
+            &out,
+            &wrong,
+        ];
+        let complaint = lab.refused(&report).unwrap();
+        for expected in ["the record is taken", algorithm.name(), "does not verify"] {
+            assert!(complaint.contains(expected), "{expected}: {complaint}");
+        }
+        assert!(lab.counts().spoiled("C_Sign").unwrap() > before);
+        let record = fs::read_to_string(lab.path(&format!("ceremony-{right}.json"))).unwrap();
+        let record: serde_json::Value = serde_json::from_str(&record).unwrap();
+        let outcome = &record["trial_signatures"][algorithm.name()];
+        assert!(outcome.as_str().unwrap().contains("not verify"), "{record}");
+        assert!(lab.path(&format!("ceremony-{right}.txt")).exists());
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -9,6 +9,8 @@ use crate::terminal::Paint;
 pub(super) enum Level {
     /// As it should be.
     Good,
+    /// It could not be looked at from here.
+    NotJudged,
     /// It works; something should be done.
     Warning,
     /// It does not work, or is not safe.
@@ -19,6 +21,7 @@ impl Level {
     const fn word(self) -> &'static str {
         match self {
             Self::Good => "good",
+            Self::NotJudged => "not judged",
             Self::Warning => "warning",
             Self::Failure => "failure",
         }
@@ -27,6 +30,7 @@ impl Level {
     const fn paint(self) -> Paint {
         match self {
             Self::Good => Paint::Green,
+            Self::NotJudged => Paint::Blue,
             Self::Warning => Paint::Yellow,
             Self::Failure => Paint::Red,
         }
@@ -60,6 +64,11 @@ impl Finding {
 
     pub(super) fn good(what: &str, detail: impl Into<String>) -> Self {
         Self::new(Level::Good, what, detail.into(), None)
+    }
+
+    /// With the reason why it could not be looked at.
+    pub(super) fn not_judged(what: &str, why: impl Into<String>) -> Self {
+        Self::new(Level::NotJudged, what, why.into(), None)
     }
 
     pub(super) fn warning(what: &str, detail: impl Into<String>, fix: impl Into<String>) -> Self {
@@ -164,6 +173,25 @@ mod tests {
                 .starts_with("[\u{1b}[91mfailure\u{1b}[0m] all\n")
         );
         assert_eq!(tree.json()["parts"][0]["parts"][0]["fix"], "mend\nit");
+    }
+
+    #[test]
+    fn what_was_not_looked_at_is_not_good_and_no_warning_either() {
+        let parts = |more: Vec<Finding>| {
+            let known = vec![
+                Finding::good("a", "1"),
+                Finding::not_judged("b", "not looked at"),
+            ];
+            Finding::group("all", [known, more].concat())
+        };
+        let tree = parts(vec![]);
+        assert_eq!(
+            tree.text(),
+            "[not judged] all\n  [not judged] b: not looked at\n  [good] a: 1\n"
+        );
+        assert_eq!(tree.json()["parts"][0]["level"], "not judged");
+        let tree = parts(vec![Finding::warning("c", "", "look")]);
+        assert_eq!(tree.level(), Level::Warning);
     }
 
     #[test]

@@ -111,9 +111,13 @@ fn pin_source(hsm: &Hsm) -> Finding {
             "an environment variable, which every process of the user can read",
             "use a systemd credential",
         ),
-        PinSource::Credential { .. } => Finding::good(what, "a systemd credential"),
-        PinSource::Command { .. } => Finding::good(what, "a command; not run"),
-        PinSource::Descriptor { .. } | PinSource::Prompt => Finding::good(what, "at the start"),
+        PinSource::Credential { .. } => {
+            Finding::not_judged(what, "a systemd credential, which only the service has")
+        }
+        PinSource::Command { .. } => Finding::not_judged(what, "a command; not run"),
+        PinSource::Descriptor { .. } | PinSource::Prompt => {
+            Finding::not_judged(what, "handed over at the start")
+        }
     }
 }
 
@@ -164,7 +168,7 @@ fn token(hsm: &Hsm, answer: &Value) -> Vec<Finding> {
 fn mechanisms(hsm: &Hsm, found: &Value) -> Finding {
     let what = "mechanisms";
     let Some(offered) = found.get("mechanisms").and_then(Value::as_object) else {
-        return Finding::good(what, "the token does not list them");
+        return Finding::not_judged(what, "the token does not list them");
     };
     let has = |name: &str| {
         let sign = offered.get(name).and_then(|it| it.get("sign"));
@@ -172,28 +176,51 @@ fn mechanisms(hsm: &Hsm, found: &Value) -> Finding {
     };
     let list: Vec<&str> = offered.keys().map(String::as_str).collect();
     let list = list.join(", ");
-    let raw = has("CKM_RSA_PKCS");
-    let hashed = has("CKM_SHA1_RSA_PKCS") || has("CKM_SHA224_RSA_PKCS");
-    match (hsm.sign_mechanism, raw, hashed) {
-        (SignMechanism::Raw, true, _) | (SignMechanism::Hashed, _, true) => {
+    let (sha1, sha224) = (has("CKM_SHA1_RSA_PKCS"), has("CKM_SHA224_RSA_PKCS"));
+    let hashed = match (sha1, sha224) {
+        (true, true) => Hashed::Both,
+        (true, false) => Hashed::Without("SHA-224"),
+        (false, true) => Hashed::Without("SHA-1"),
+        (false, false) => Hashed::Neither,
+    };
+    match (hsm.sign_mechanism, has("CKM_RSA_PKCS"), hashed) {
+        (SignMechanism::Raw, true, _) | (SignMechanism::Hashed, _, Hashed::Both) => {
             Finding::good(what, list)
         }
-        (SignMechanism::Raw, false, true) => Finding::failure(
+        (SignMechanism::Hashed, is_raw, Hashed::Without(missing)) => Finding::warning(
+            what,
+            format!("the token does not hash by itself with {missing}; it offers {list}"),
+            if is_raw {
+                "sign_mechanism = \"raw\", which serves both algorithms"
+            } else {
+                "a policy of the HSM may forbid it: ask its administrator; masters with that \
+                 algorithm get no signature"
+            },
+        ),
+        (SignMechanism::Raw, false, Hashed::Both | Hashed::Without(_)) => Finding::failure(
             what,
             format!("the token does not sign with CKM_RSA_PKCS; it offers {list}"),
             "sign_mechanism = \"hashed\"",
         ),
-        (SignMechanism::Hashed, true, false) => Finding::failure(
+        (SignMechanism::Hashed, true, Hashed::Neither) => Finding::failure(
             what,
             format!("the token does not hash by itself; it offers {list}"),
             "sign_mechanism = \"raw\"",
         ),
-        (_, false, false) => Finding::failure(
+        (_, false, Hashed::Neither) => Finding::failure(
             what,
             format!("the token signs with none of the ways that Salt needs; it offers {list}"),
             "a policy of the HSM forbids them, most likely one against SHA-1: ask its administrator",
         ),
     }
+}
+
+/// Which of Salt's two digests the token makes by itself.
+#[derive(Clone, Copy)]
+enum Hashed {
+    Both,
+    Neither,
+    Without(&'static str),
 }
 
 fn listed(config: &Config, hsm: &Hsm) -> anyhow::Result<Value> {
@@ -230,6 +257,62 @@ fn own(config: &Config, hsm: &Hsm, command: &str) -> anyhow::Result<Value> {
         Ok(answer) => Ok(answer),
         Err(_) => {
             bail!("{}", terminal::refusal(&output.stderr))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::super::finding::Level;
+    use super::*;
+
+    fn hsm(more: &str) -> Hsm {
+        let text = format!(
+            "name = \"a\"\nmodule = \"/m.so\"\ntoken_label = \"t\"\nkey_id = \"01\"\n{more}\n"
+        );
+        let raw: hsm_config::RawHsm = toml::from_str(&text).unwrap();
+        raw.try_into().unwrap()
+    }
+
+    #[test]
+    fn a_way_to_sign_is_good_if_it_serves_both_algorithms() {
+        let (raw, sha1, sha224) = ("CKM_RSA_PKCS", "CKM_SHA1_RSA_PKCS", "CKM_SHA224_RSA_PKCS");
+        for (mechanism, offered, level, said) in [
+            ("raw", vec![raw], Level::Good, raw),
+            ("raw", vec![sha1], Level::Failure, "\"hashed\""),
+            ("raw", vec![], Level::Failure, "policy"),
+            ("hashed", vec![sha1, sha224], Level::Good, sha224),
+            ("hashed", vec![raw, sha1], Level::Warning, "with SHA-224"),
+            ("hashed", vec![raw, sha224], Level::Warning, "\"raw\""),
+            ("hashed", vec![sha224], Level::Warning, "with SHA-1"),
+            ("hashed", vec![raw], Level::Failure, "\"raw\""),
+        ] {
+            let hsm = hsm(&format!("sign_mechanism = {mechanism:?}"));
+            let offered: serde_json::Map<_, _> = offered
+                .into_iter()
+                .map(|name| (name.to_owned(), json!({"sign": true})))
+                .collect();
+            let found = mechanisms(&hsm, &json!({"mechanisms": offered}));
+            assert_eq!(found.level(), level, "{}", found.text());
+            assert!(found.text().contains(said), "{}", found.text());
+        }
+        let silent = mechanisms(&hsm(""), &json!({}));
+        assert_eq!(silent.level(), Level::NotJudged, "{}", silent.text());
+    }
+
+    #[test]
+    fn a_pin_source_that_is_not_read_is_not_judged() {
+        for (source, level) in [
+            ("{ credential = \"pin\" }", Level::NotJudged),
+            ("{ command = [\"/bin/pin\"] }", Level::NotJudged),
+            ("{ fd = 3 }", Level::NotJudged),
+            ("{ prompt = true }", Level::NotJudged),
+            ("{ file = \"/nowhere/pin\" }", Level::Failure),
+        ] {
+            let found = pin_source(&hsm(&format!("pin = {source}")));
+            assert_eq!(found.level(), level, "{source}");
         }
     }
 }

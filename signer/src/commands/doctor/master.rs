@@ -11,7 +11,7 @@ use minion::verify::Fingerprint;
 use super::finding::Finding;
 use super::{leftovers, salt, service, signature};
 use crate::client::Blocking;
-use crate::clock::{Clock, SystemClock};
+use crate::clock::{Clock, SystemClock, Timestamp};
 use crate::commands::fetch::SettingsArguments;
 use crate::fetch::salt_config::SaltMaster;
 use crate::fetch::settings::{SALT_CONFIG, Settings};
@@ -199,7 +199,6 @@ fn answer(fetch: &Fetch) -> Finding {
 
 /// A proof of possession is good for ten minutes around the service's clock.
 fn clock(fetch: &Fetch) -> Finding {
-    let what = "clock";
     let time = fetch
         .client()
         .map_err(|error| error.to_string())
@@ -209,6 +208,11 @@ fn clock(fetch: &Fetch) -> Finding {
                 .wait(client.time())
                 .map_err(|error| error.to_string())
         });
+    compared(time)
+}
+
+fn compared(time: Result<Option<Timestamp>, String>) -> Finding {
+    let what = "clock";
     match time {
         Ok(Some(theirs)) => {
             let skew = theirs.distance(SystemClock.now());
@@ -219,8 +223,8 @@ fn clock(fetch: &Fetch) -> Finding {
                 Finding::good(what, detail)
             }
         }
-        Ok(None) => Finding::good(what, "the service does not tell its time"),
-        Err(error) => Finding::good(what, format!("not compared: {error}")),
+        Ok(None) => Finding::not_judged(what, "the service does not tell its time"),
+        Err(error) => Finding::not_judged(what, format!("not compared: {error}")),
     }
 }
 
@@ -228,3 +232,23 @@ fn clock(fetch: &Fetch) -> Finding {
 const MOST_SKEW: u64 = 300;
 /// Where people keep copies.
 const USUAL: [&str; 2] = ["/root", "/srv"];
+
+#[cfg(test)]
+mod tests {
+    use super::super::finding::Level;
+    use super::*;
+
+    #[test]
+    fn a_clock_that_was_not_compared_is_not_judged() {
+        let now = SystemClock.now();
+        let off = Timestamp::from_unix(now.unix().saturating_sub(400)).unwrap();
+        for (time, level) in [
+            (Ok(Some(now)), Level::Good),
+            (Ok(Some(off)), Level::Failure),
+            (Ok(None), Level::NotJudged),
+            (Err("away".to_owned()), Level::NotJudged),
+        ] {
+            assert_eq!(compared(time.clone()).level(), level, "{time:?}");
+        }
+    }
+}

@@ -49,12 +49,12 @@ pub(super) fn version() -> Finding {
     let what = "salt-master";
     let found = PLACES.iter().find_map(|place| ask(Path::new(place)));
     let Some(version) = found else {
-        return Finding::good(
+        return Finding::not_judged(
             what,
             "its version is not known: it is not in the usual places",
         );
     };
-    Finding::good(what, format!("{version}; {}", known(&version)))
+    known(&version)
 }
 
 fn ask(program: &Path) -> Option<String> {
@@ -73,20 +73,35 @@ fn ask(program: &Path) -> Option<String> {
 }
 
 /// What a release line does that surprises people who compare fingerprints and look for files.
-fn known(version: &str) -> &'static str {
+fn known(version: &str) -> Finding {
+    let what = "salt-master";
     let line = version
         .split('.')
         .next()
         .and_then(|line| line.parse::<u32>().ok())
         .unwrap_or(0);
     match line {
-        3008.. => {
-            "salt-key -f and -F of this version hash the whole file: they show the `file` \
-             fingerprint, and not the `salt` one that master_finger, key.finger and earlier \
-             versions use. master.pem and master.pub are links to <id>.pem and <id>.pub"
-        }
-        3006 | 3007 => "salt-key -F shows the `salt` fingerprint, as master_finger uses it",
-        _ => "not a version that this program is tested with (3006, 3007, 3008)",
+        3008.. => Finding::warning(
+            what,
+            format!(
+                "{version}; salt-key -f and -F of this version hash the whole file: they show the \
+                 `file` fingerprint, and not the `salt` one that master_finger, key.finger and \
+                 earlier versions use. master.pem and master.pub are links to <id>.pem and <id>.pub"
+            ),
+            "compare with `mastersign masters find FINGERPRINT`, which knows every form, and take \
+             master_finger from `salt-call key.finger_master`",
+        ),
+        3006 | 3007 => Finding::good(
+            what,
+            format!(
+                "{version}; salt-key -F shows the `salt` fingerprint, as master_finger uses it"
+            ),
+        ),
+        _ => Finding::warning(
+            what,
+            format!("{version}; not a version that this program is tested with"),
+            "Salt 3006, 3007 or 3008",
+        ),
     }
 }
 
@@ -98,13 +113,22 @@ const PLACES: [&str; 3] = [
 
 #[cfg(test)]
 mod tests {
+    use super::super::finding::Level;
     use super::*;
 
     #[test]
     fn the_version_says_which_fingerprint_its_tool_shows() {
-        assert!(known("3008.5").contains("whole file"));
-        assert!(known("3009.0").contains("whole file"));
-        assert!(known("3006.30").contains("as master_finger uses it"));
-        assert!(known("2019.2.0").contains("not a version"));
+        for (version, level, said) in [
+            ("3008.5", Level::Warning, "whole file"),
+            ("3009.0", Level::Warning, "whole file"),
+            ("3006.30", Level::Good, "as master_finger uses it"),
+            ("3007.17", Level::Good, "as master_finger uses it"),
+            ("2019.2.0", Level::Warning, "not a version"),
+        ] {
+            let found = known(version);
+            assert_eq!(found.level(), level, "{version}");
+            assert!(found.text().contains(said), "{}", found.text());
+            assert!(found.text().contains(version), "{}", found.text());
+        }
     }
 }

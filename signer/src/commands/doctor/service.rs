@@ -121,7 +121,14 @@ fn state(config: &Config) -> Finding {
             format!("{} bytes are free below {}", free, path.display()),
             "make room: nothing is signed that cannot be stored",
         ),
-        Ok(_) | Err(_) => Finding::good("state", path.display().to_string()),
+        Ok(_) => Finding::good("state", path.display().to_string()),
+        Err(error) => Finding::not_judged(
+            "state",
+            format!(
+                "how much is free below {} is not known: {error}",
+                path.display()
+            ),
+        ),
     }
 }
 
@@ -153,7 +160,7 @@ fn shown(config: &Config, api: SocketAddr) -> Finding {
     let address = api.to_string();
     // Without the service's authority here, its own certificate has to vouch for itself.
     let Ok(authorities) = std::fs::read(&config.tls.certificate) else {
-        return Finding::good("handshake", "not tried: the certificate cannot be read");
+        return Finding::not_judged("handshake", "not tried: the certificate cannot be read");
     };
     let call = Call {
         address: &address,
@@ -162,7 +169,7 @@ fn shown(config: &Config, api: SocketAddr) -> Finding {
     };
     let report = match handshake::check(call, SystemClock.now()) {
         Ok(report) => report,
-        Err(error) => return Finding::good("handshake", format!("not tried: {error}")),
+        Err(error) => return Finding::not_judged("handshake", format!("not tried: {error}")),
     };
     let configured = crate::pki::check::Report::of_pem(&authorities, None, SystemClock.now());
     let ours = configured.certificates.first().map(|it| &it.sha256);
@@ -319,6 +326,25 @@ mod tests {
             serde_json::json!({"confinement": null}),
         ] {
             assert_eq!(confinement(&answer).level(), Level::Warning, "{answer}");
+        }
+    }
+
+    #[test]
+    fn a_handshake_that_was_not_tried_is_not_judged() {
+        let setting = tls::testing::Setting::new();
+        setting.write(
+            "mastersign.toml",
+            "[tls]\ncertificate = \"server.pem\"\nkey = \"server.key\"\n\
+             masters_ca = \"masters.pem\"\noperators_ca = \"operators.pem\"\n",
+        );
+        let config = Config::load(&setting.path().join("mastersign.toml")).unwrap();
+        setting.write("server.pem", "no certificate");
+        let nobody = "127.0.0.1:1".parse().unwrap();
+        let broken = shown(&config, nobody);
+        std::fs::remove_file(&config.tls.certificate).unwrap();
+        for found in [broken, shown(&config, nobody)] {
+            assert_eq!(found.level(), Level::NotJudged, "{}", found.text());
+            assert!(found.text().contains("not tried: "), "{}", found.text());
         }
     }
 

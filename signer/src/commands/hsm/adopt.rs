@@ -3,17 +3,17 @@
 //! Nothing is changed on the token. What is shown is that the key there is the one that the minions
 //! trust, and that the service could sign with it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::Context;
-use minion::verify::Algorithm;
+use anyhow::{Context, ensure};
+use minion::verify::{Algorithm, PublicKey};
 
-use super::Output;
-use super::adopted::{Adopted, WARNING};
+use super::adopted::{Adopted, SAME, WARNING};
 use super::inside::{self, Opened};
-use super::secrets::Secrets;
-use super::target;
+use super::secrets::{self, Secrets};
+use super::target::{self, Target};
+use super::{Output, file_key};
 use crate::hsm::token::{self, Verdict};
 use crate::terminal;
 
@@ -27,10 +27,17 @@ pub(super) struct Arguments {
     /// `public_key`
     #[arg(long, value_name = "FILE")]
     public_key: Option<PathBuf>,
+    /// The private key as a file, if it is still at hand: PEM, PKCS#1 or PKCS#8, encrypted or not.
+    /// It and the token then make the same trial signatures, byte for byte
+    #[arg(long, value_name = "MASTER_SIGN_PEM")]
+    compare: Option<PathBuf>,
+    /// The file with the pass phrase of that key, mode 0400; asked for at a terminal
+    #[arg(long, value_name = "FILE", requires = "compare")]
+    pass_file: Option<PathBuf>,
 }
 
 impl Arguments {
-    fn public_key(&self, target: &target::Target) -> anyhow::Result<PathBuf> {
+    fn public_key(&self, target: &Target) -> anyhow::Result<PathBuf> {
         let given = self.public_key.as_ref().or(target.public_key.as_ref());
         let path = given.context(
             "name the public key that the minions trust with --public-key: without it nothing says \
@@ -40,11 +47,34 @@ impl Arguments {
     }
 }
 
-/// Reads the PIN and starts the child.
+/// Reads the PIN, and the file to compare with, and starts the child.
 pub(super) fn outside(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let target = arguments.target.target()?;
-    token::read_pinned(&arguments.public_key(&target)?)?;
-    inside::run_with_pin(&target, &arguments.target)
+    let given = token::read_pinned(&arguments.public_key(&target)?)?;
+    target.token()?;
+    target.key()?;
+    let key = match &arguments.compare {
+        Some(path) => {
+            let key = file_key::read(path, arguments.pass_file.as_deref())?;
+            let public = file_key::public_half(&key)?;
+            ensure!(
+                public == given,
+                "{} is the private half of {}, and the key to adopt is {}; compare with the file of \
+                 that one",
+                path.display(),
+                public.hash(),
+                given.hash()
+            );
+            Some(file_key::plain(&key)?)
+        }
+        None => None,
+    };
+    let secrets = Secrets {
+        pin: Some(secrets::read_pin(&target)?),
+        key,
+        ..Secrets::default()
+    };
+    inside::run(&target.module, &secrets, &target.more(&arguments.target))
 }
 
 /// Finds the key and has it sign.
@@ -64,28 +94,22 @@ pub(super) fn inside(
     if let Verdict::Refused { why } = key.attributes.verdict() {
         return Err(token::Error::KeyUnfit { why }.into());
     }
-    for algorithm in Algorithm::ALL {
-        let mut session = module.open_session(token)?;
-        let signature = session.sign_trial(key, target.mechanism, algorithm);
-        // The answer counts, not the goodbye.
-        let _ = session.close();
-        let signature = signature.map_err(|error| inside::explain(error, &target))?;
-        given
-            .verify(algorithm, &given, &signature)
-            .with_context(|| {
-                format!(
-                    "the token's {algorithm} signature does not verify under {}",
-                    file.display()
-                )
-            })?;
-    }
+    let compared = if arguments.compare.is_some() {
+        let by = file_key::handed_over(secrets)?;
+        file_key::same_signatures(module, token, key, &target, &by)
+            .context("the token does not sign as the file does")?;
+        SAME
+    } else {
+        verified(&target, &opened, &given, &file)?;
+        "made by the token and verified under the given public key"
+    };
     let answer = Adopted {
         target: &target,
         module,
         token,
         key,
         public_key_file: &file,
-        compared: "made by the token and verified under the given public key",
+        compared,
         word: "Found",
         dropped: &[],
     };
@@ -100,4 +124,32 @@ pub(super) fn inside(
     }
     opened.close()?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Has the token sign with each algorithm.
+fn verified(
+    target: &Target,
+    opened: &Opened,
+    given: &PublicKey,
+    file: &Path,
+) -> anyhow::Result<()> {
+    let Opened {
+        module, token, key, ..
+    } = opened;
+    for algorithm in Algorithm::ALL {
+        let mut session = module.open_session(token)?;
+        let signature = session.sign_trial(key, target.mechanism, algorithm);
+        // The answer counts, not the goodbye.
+        let _ = session.close();
+        let signature = signature.map_err(|error| inside::explain(error, target))?;
+        given
+            .verify(algorithm, given, &signature)
+            .with_context(|| {
+                format!(
+                    "the token's {algorithm} signature does not verify under {}",
+                    file.display()
+                )
+            })?;
+    }
+    Ok(())
 }

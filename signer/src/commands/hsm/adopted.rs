@@ -98,6 +98,9 @@ impl Adopted<'_> {
     }
 }
 
+/// What was compared if the file is at hand.
+pub(super) const SAME: &str = "by the file and by the token, byte for byte the same";
+
 /// What has to be said plainly.
 pub(super) const WARNING: &str = "\
 This key was a file. Copies of it may exist outside the token: on every master, in backups, images and

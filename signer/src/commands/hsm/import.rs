@@ -8,26 +8,17 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, ensure};
-use hsm_config::PinSource;
-use minion::verify::{Algorithm, PublicKey, Signature};
-use openssl::hash::MessageDigest;
-use openssl::pkey::{PKey, Private};
-use openssl::rsa::Rsa;
-use openssl::sign::Signer;
-use secrecy::{ExposeSecret, SecretString};
+use minion::verify::PublicKey;
 use serde_json::json;
-use zeroize::Zeroizing;
 
-use super::adopted::{Adopted, WARNING};
+use super::adopted::{Adopted, SAME, WARNING};
+use super::file_key::{self, public_half};
 use super::reserved::Reserved;
 use super::secrets::{self, Secrets};
 use super::target::{self, Target};
-use super::{Output, inside, pem};
-use crate::hsm::pin;
-use crate::hsm::token::{
-    self, Class, Custody, Error, Generated, ImportedKey, Module, Session, TokenInfo,
-};
-use crate::{key_policy, terminal};
+use super::{Output, inside};
+use crate::hsm::token::{self, Class, Custody, Error, ImportedKey, Module, Session};
+use crate::terminal;
 
 /// The arguments of `mastersign hsm import`.
 #[derive(Debug, clap::Args)]
@@ -53,7 +44,7 @@ pub(super) struct Arguments {
 pub(super) fn outside(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let target = arguments.target.target()?;
     target.token()?;
-    let key = read(arguments)?;
+    let key = file_key::read(&arguments.file, arguments.pass_file.as_deref())?;
     place(&arguments.out, &public_half(&key)?)?;
     let secrets = Secrets {
         pin: if arguments.dry_run {
@@ -61,7 +52,7 @@ pub(super) fn outside(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         } else {
             Some(secrets::read_pin(&target)?)
         },
-        key: Some(plain(&key)?),
+        key: Some(file_key::plain(&key)?),
         ..Secrets::default()
     };
     inside::run(&target.module, &secrets, &target.more(&arguments.target))
@@ -74,8 +65,7 @@ pub(super) fn inside(
     output: Output,
 ) -> anyhow::Result<ExitCode> {
     let target = arguments.target.target()?;
-    let key = Rsa::private_key_from_pem(secrets.key()?.expose_secret().as_bytes())
-        .context("failed to read the key that the parent process handed over")?;
+    let key = file_key::handed_over(secrets)?;
     let public = public_half(&key)?;
     let module = inside::load(&target)?;
     let token = inside::find(&module, &target)?;
@@ -101,7 +91,7 @@ pub(super) fn inside(
     let made = keeper
         .import(&imported, &plan)
         .map_err(|error| refused(error, &target))?;
-    if let Err(why) = same_signatures(&module, &token, &made, &target, &key, &public) {
+    if let Err(why) = file_key::same_signatures(&module, &token, &made.key, &target, &key) {
         let left = if keeper.danger_remove(&plan.id) {
             "what was imported is removed".to_owned()
         } else {
@@ -123,7 +113,7 @@ pub(super) fn inside(
         token: &token,
         key: &made.key,
         public_key_file: &file,
-        compared: "by the file and by the token, byte for byte the same",
+        compared: SAME,
         word: "Imported",
         dropped: &made.dropped,
     };
@@ -136,54 +126,6 @@ fn close(keeper: Session, module: Module) -> anyhow::Result<()> {
     keeper.close()?;
     module.finalize()?;
     Ok(())
-}
-
-/// Signs the key's own public half with each algorithm, by the file and by the token.
-fn same_signatures(
-    module: &Module,
-    token: &TokenInfo,
-    made: &Generated,
-    target: &Target,
-    key: &Rsa<Private>,
-    public: &PublicKey,
-) -> anyhow::Result<()> {
-    ensure!(
-        made.key.public == *public,
-        "the token shows the key {} and not {}",
-        made.key.public.hash(),
-        public.hash()
-    );
-    for algorithm in Algorithm::ALL {
-        let by_file = sign(key, algorithm, public)?;
-        let mut session = module.open_session(token)?;
-        let by_token = session.sign_trial(&made.key, target.mechanism, algorithm);
-        // The answer counts, not the goodbye.
-        let _ = session.close();
-        let by_token = by_token.map_err(|error| inside::explain(error, target))?;
-        // PKCS#1 v1.5 has one signature for a message, so one that verifies is the file's. It is
-        // compared all the same: byte for byte is what the operator is told.
-        ensure!(
-            by_file == by_token,
-            "the {algorithm} signatures of the token and of the file differ"
-        );
-    }
-    Ok(())
-}
-
-/// A signature by the file.
-fn sign(
-    key: &Rsa<Private>,
-    algorithm: Algorithm,
-    public: &PublicKey,
-) -> Result<Signature, openssl::error::ErrorStack> {
-    let digest = match algorithm {
-        Algorithm::Sha1 => MessageDigest::sha1(),
-        Algorithm::Sha224 => MessageDigest::sha224(),
-    };
-    let key = PKey::from_rsa(key.clone())?;
-    let mut signer = Signer::new(digest, &key)?;
-    signer.update(public.canonical().as_bytes())?;
-    Ok(Signature::new(signer.sign_to_vec()?))
 }
 
 /// The file for the public half; none if it is there already.
@@ -201,45 +143,6 @@ fn place(out: &Path, public: &PublicKey) -> anyhow::Result<Option<Reserved>> {
     Ok(None)
 }
 
-/// The private key, decrypted and judged.
-fn read(arguments: &Arguments) -> anyhow::Result<Rsa<Private>> {
-    let path = &arguments.file;
-    let text = pem::read(path)?;
-    let pass = if pem::is_encrypted(&text) {
-        Some(match &arguments.pass_file {
-            Some(path) => pin::read(&PinSource::File { path: path.clone() })
-                .context("failed to read the pass phrase")?,
-            None => secrets::ask("pass phrase of the key")?,
-        })
-    } else {
-        None
-    };
-    let key = pem::private_rsa(&text, pass.as_ref())
-        .with_context(|| format!("{} cannot be imported", path.display()))?;
-    let public = public_half(&key)?;
-    key_policy::check(&public, [])
-        .and_then(|()| key_policy::examine(&public))
-        .map_err(|refusal| anyhow::anyhow!("{refusal}"))
-        .context("a signing key like this one must not be used")?;
-    ensure!(
-        token::is_consistent(&key).unwrap_or(false),
-        "the numbers of the private key in {} do not belong together",
-        path.display()
-    );
-    Ok(key)
-}
-
-fn public_half(key: &Rsa<Private>) -> anyhow::Result<PublicKey> {
-    let pem = key.public_key_to_pem()?;
-    Ok(PublicKey::decode(&String::from_utf8(pem)?)?)
-}
-
-/// The key as the child reads it.
-fn plain(key: &Rsa<Private>) -> anyhow::Result<SecretString> {
-    let pem = Zeroizing::new(key.private_key_to_pem()?);
-    Ok(SecretString::from(std::str::from_utf8(&pem)?))
-}
-
 fn refused(error: Error, target: &Target) -> anyhow::Error {
     let pin = error.class() == Class::Pin;
     let error = inside::explain(error, target);
@@ -254,17 +157,9 @@ fn refused(error: Error, target: &Target) -> anyhow::Error {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use openssl::rsa::Rsa;
 
-    #[test]
-    fn the_file_signs_what_a_minion_verifies() {
-        let key = Rsa::generate(2048).unwrap();
-        let public = public_half(&key).unwrap();
-        for algorithm in Algorithm::ALL {
-            let signature = sign(&key, algorithm, &public).unwrap();
-            public.verify(algorithm, &public, &signature).unwrap();
-        }
-    }
+    use super::*;
 
     #[test]
     fn the_file_for_the_public_half_is_not_replaced() {

@@ -8,7 +8,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::{Context, ensure};
+use anyhow::{Context, bail, ensure};
 use minion::verify::{Algorithm, Fingerprint};
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
@@ -17,7 +17,7 @@ use super::backup::Backup;
 use super::inside::{self, Opened};
 use super::reserved::Reserved;
 use super::secrets::Secrets;
-use super::target::{self, Target};
+use super::target;
 use super::{Output, attributes};
 use crate::clock::{Clock, SystemClock};
 use crate::hsm::token::{Module, SigningKey, TokenInfo};
@@ -63,7 +63,11 @@ pub(super) fn inside(
     let Opened {
         module, token, key, ..
     } = &opened;
-    let record = record(arguments, &target, module, token, key)?;
+    let trials = Algorithm::ALL.map(|algorithm| {
+        let trial = inside::trial(module, token, key, target.mechanism, algorithm);
+        (algorithm, trial.map_err(|error| error.to_string()).err())
+    });
+    let record = record(arguments, module, token, key, &trials)?;
     let document = serde_json::to_string_pretty(&record)?;
     let digest = hex::encode(Sha256::digest(document.as_bytes()));
     let text = text(&record, key, &digest);
@@ -76,6 +80,15 @@ pub(super) fn inside(
         Output::Text => terminal::say(text.trim_end())?,
     }
     opened.close()?;
+    // After the record, which an auditor wants to see also then.
+    for (algorithm, failure) in trials {
+        if let Some(failure) = failure {
+            bail!(
+                "the record is taken, but the key does not sign as it should: a {algorithm} trial \
+                 signature failed: {failure}"
+            );
+        }
+    }
     Ok(ExitCode::SUCCESS)
 }
 
@@ -93,19 +106,18 @@ impl Arguments {
 
 fn record(
     arguments: &Arguments,
-    target: &Target,
     module: &Module,
     token: &TokenInfo,
     key: &SigningKey,
+    trials: &[(Algorithm, Option<String>)],
 ) -> anyhow::Result<Value> {
     let library = module.library()?;
     let file = fs::read(module.path())
         .with_context(|| format!("failed to read {}", module.path().display()))?;
-    let trials: Map<String, Value> = Algorithm::ALL
-        .into_iter()
-        .map(|algorithm| {
-            let trial = inside::trial(module, token, key, target.mechanism, algorithm);
-            let outcome = trial.map_or_else(|error| error.to_string(), |()| "verified".to_owned());
+    let trials: Map<String, Value> = trials
+        .iter()
+        .map(|(algorithm, failure)| {
+            let outcome = failure.as_deref().unwrap_or("verified");
             (algorithm.to_string(), json!(outcome))
         })
         .collect();

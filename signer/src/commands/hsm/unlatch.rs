@@ -18,7 +18,7 @@ use crate::config::{Config, ConfigArgument};
 use crate::control::{self, Answer, Request};
 use crate::hsm::Attempts;
 use crate::store::{Sqlite, Store};
-use crate::terminal;
+use crate::{server, terminal};
 
 /// The arguments of `mastersign hsm unlatch`.
 #[derive(Debug, clap::Args)]
@@ -73,10 +73,14 @@ async fn lift(config: &Config, serial: Option<&str>) -> anyhow::Result<usize> {
         .context("cannot open the database, and no service answers at its control socket")?;
     let clock = Arc::new(SystemClock);
     let store = Store::open(Arc::new(backend), operators, clock, config.store.id).await?;
+    let heads = server::tell_heads(config, &store);
     let actor = Actor::local(nix::unistd::getuid().as_raw());
-    let lifted = store.unlatch_all(serial, &actor).await?;
+    let lifted = store.unlatch_all(serial, &actor).await;
     store.close().await;
-    Ok(lifted)
+    if let Some(problem) = heads.finish().await {
+        terminal::note(problem)?;
+    }
+    Ok(lifted?)
 }
 
 const NOW: &str = "the service presents the PIN of each HSM that it had stopped for once more";

@@ -155,8 +155,8 @@ impl Decision {
     fn choose_to_revoke(&self, master: Option<&Master>) -> Result<Chosen, Usage> {
         let Some(text) = &self.key else {
             self.confirm(&format!(
-                "{} as a whole, with every key it has or will have, is about to be revoked, for ever. Type the id to \
-                 confirm:",
+                "{} as a whole, with every key it has or will have, is about to be revoked: its keys for ever, the id \
+                 until `masters reinstate` names a new key. Type the id to confirm:",
                 self.id
             ))?;
             return Ok(Chosen::Whole);

@@ -8,6 +8,7 @@ use axum::routing::{get, put};
 use metrics_exporter_prometheus::PrometheusBuilder;
 use serde_json::Value;
 use tokio::io::AsyncWriteExt;
+use tokio::sync::Semaphore;
 use tokio_util::io::ReaderStream;
 use tower::ServiceExt;
 
@@ -101,6 +102,47 @@ async fn what_cannot_be_answered_at_once_has_asked_for_a_place_once() {
     let counted = "mastersign_requests_turned_away_total{reason=\"share\"} 1";
     let text = metrics.render();
     assert!(text.contains(counted), "{text}");
+}
+
+#[tokio::test]
+async fn what_is_stored_is_served_while_all_who_may_wait_for_a_signature_do() {
+    let limits = Limits {
+        requests: 8,
+        ..LIMITS
+    };
+    let around = Arc::new(Around::new(PATIENCE, Admission::new(&limits)));
+    let ask = |request: Request, begun: Arc<Semaphore>| {
+        let around = Arc::clone(&around);
+        tokio::spawn(async move {
+            let inner = async |_| {
+                begun.add_permits(1);
+                std::future::pending().await
+            };
+            around.answer(request, Asking::Nothing, inner).await
+        })
+    };
+    let put = || put_body(Body::empty());
+    // A queue of the HSM that is longer than there are places.
+    let begun = Arc::new(Semaphore::new(0));
+    let waiting: Vec<_> = (0..4).map(|_| ask(put(), Arc::clone(&begun))).collect();
+    let _all = begun.acquire_many(4).await.unwrap();
+    let inner = async |_| unreachable!("there is no place for it");
+    let refused = around.answer(put(), Asking::Nothing, inner).await;
+    assert_eq!(refused.status(), StatusCode::SERVICE_UNAVAILABLE);
+    assert!(refused.headers().contains_key(header::RETRY_AFTER));
+
+    let get = || Request::get("/").body(Body::empty()).unwrap();
+    for _ in 0..20 {
+        let at_once = around.answer_at_once(&get(), &peer(), || Some(Response::default()));
+        assert_eq!(at_once.unwrap().status(), StatusCode::OK);
+        let inner = async |_| StatusCode::OK.into_response();
+        let answer = around.answer(get(), Asking::Nothing, inner).await;
+        assert_eq!(answer.status(), StatusCode::OK);
+    }
+    for request in waiting {
+        assert!(!request.is_finished());
+        request.abort();
+    }
 }
 
 #[tokio::test]
@@ -252,6 +294,9 @@ const LIMITS: Limits = Limits {
     request_timeout: Duration::from_secs(1),
     drain_timeout: Duration::from_secs(1),
 };
+
+/// Longer than any test.
+const PATIENCE: Duration = Duration::from_secs(600);
 
 async fn panics() {
     panic!("hunter2");

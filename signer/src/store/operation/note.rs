@@ -95,7 +95,7 @@ impl Operation for RanCommand {
         for (name, value) in &self.detail {
             change.detail(name, value);
         }
-        change.detail("ended", &self.time);
+        change.detail("at", &self.time);
         change.detail("id", &self.id);
         change.effect(Effect::Command(self.id));
         Ok(Step::Write(Box::new(change), ()))
