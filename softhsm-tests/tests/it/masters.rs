@@ -6,6 +6,7 @@
 //! code does in another way. `make soak` runs all that is in these files at all three.
 //! What needs a firewall is in `as_root`.
 
+mod aging;
 mod as_root;
 mod changes;
 mod failover;
