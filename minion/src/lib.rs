@@ -103,6 +103,9 @@ pub mod terminal;
 pub mod log;
 
 #[cfg(feature = "salt-config")]
+mod fnmatch;
+
+#[cfg(feature = "salt-config")]
 pub mod yaml;
 
 #[cfg(feature = "salt-config")]

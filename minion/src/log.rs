@@ -29,7 +29,7 @@ use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
 
 pub use date::{BadDateFormat, DateFormat};
 pub use escape::Escaped;
-pub use format::{BadFormat, Format};
+pub use format::{BadFormat, Format, JidFormat};
 pub use layer::SaltLayer;
 pub use level::{Level, UnknownLevel};
 

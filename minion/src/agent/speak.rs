@@ -6,12 +6,15 @@
 use std::error::Error;
 
 use crate::failover::Level;
+use crate::wire::publish::Jid;
 
 /// One line for the log.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(super) struct Line {
     pub(super) level: Level,
     pub(super) text: String,
+    /// The job that it is about.
+    pub(super) jid: Option<String>,
 }
 
 impl Line {
@@ -19,18 +22,27 @@ impl Line {
         Self {
             level,
             text: text.into(),
+            jid: None,
         }
+    }
+
+    /// It is about this job.
+    pub(super) fn about(self, jid: &Jid) -> Self {
+        let jid = Some(jid.as_str().to_owned());
+        Self { jid, ..self }
     }
 
     /// Writes it.
     pub(super) fn say(&self) {
-        let text = &self.text;
+        let (text, jid) = (&self.text, self.jid.as_deref());
         match self.level {
-            Level::Debug => tracing::debug!(target: TARGET, "{text}"),
-            Level::Info => tracing::info!(target: TARGET, "{text}"),
-            Level::Warning => tracing::warn!(target: TARGET, "{text}"),
-            Level::Error => tracing::error!(target: TARGET, "{text}"),
-            Level::Critical => tracing::error!(target: TARGET, severity = "critical", "{text}"),
+            Level::Debug => tracing::debug!(target: TARGET, jid, "{text}"),
+            Level::Info => tracing::info!(target: TARGET, jid, "{text}"),
+            Level::Warning => tracing::warn!(target: TARGET, jid, "{text}"),
+            Level::Error => tracing::error!(target: TARGET, jid, "{text}"),
+            Level::Critical => {
+                tracing::error!(target: TARGET, severity = "critical", jid, "{text}");
+            }
         }
     }
 }

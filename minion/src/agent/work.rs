@@ -90,11 +90,13 @@ impl Work {
         let reply = match caught(self.reply(&entry.job)).await {
             Some(reply) => reply,
             None => {
-                Line::new(Level::Error, format!("Job {jid} panicked: {BUG}")).say();
+                let text = format!("Job {jid} panicked: {BUG}");
+                Line::new(Level::Error, text).about(jid).say();
                 Reply::failed(format!("The minion function caused an exception: {BUG}").as_str())
             }
         };
-        Line::new(Level::Info, format!("Returning information for job: {jid}")).say();
+        let text = format!("Returning information for job: {jid}");
+        Line::new(Level::Info, text).about(jid).say();
         let command = Command::Return(Box::new(reply.into_return(&entry.job, stamp())));
         self.deliver(jid, &command).await;
     }
@@ -223,7 +225,8 @@ impl Work {
                     error.is_stale()
                 }
             };
-            tracing::debug!(target: "minion::agent", "job {jid} was not returned: {last}");
+            let text = format!("job {jid} was not returned: {last}");
+            Line::new(Level::Debug, text).about(jid).say();
             if stale {
                 let attempt = channel.attempt;
                 let _ = self.notices.send(Notice::KeysRefused { attempt }).await;
@@ -309,7 +312,7 @@ fn lost(jid: &Jid, why: &str) {
          master being shut down or overloaded. If the master is running, consider increasing the \
          worker_threads value. The return is lost: {why}"
     );
-    Line::new(Level::Warning, text).say();
+    Line::new(Level::Warning, text).about(jid).say();
 }
 
 /// What a master is told of a function that panicked; its words are for standard error alone.

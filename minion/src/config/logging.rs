@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::option::Options;
 use super::{ConfigError, Overrides};
-use crate::log::{DateFormat, Format, Level, Output, Settings};
+use crate::log::{BadFormat, DateFormat, Format, JidFormat, Level, Output, Settings};
 use crate::salt_config::below;
 
 /// Reads the options of the log.
@@ -20,20 +20,23 @@ pub(super) fn read(
     let level = level(options, "log_level")?;
     let console_level = overrides.log_level.or(level).unwrap_or(Level::Warning);
     let file_level = level_of_file(options, overrides, level)?;
-    let console_format = format(options, "log_fmt_console")?;
-    let file_format = format(options, "log_fmt_logfile")?;
+    let console_format = format(options, "log_fmt_console", Format::parse)?;
+    let file_format = format(options, "log_fmt_logfile", Format::parse)?;
+    let jid = format(options, "log_fmt_jid", JidFormat::parse)?.unwrap_or_default();
     let datefmt = date_format(options, "log_datefmt")?;
     let console_datefmt = date_format(options, "log_datefmt_console")?.or(datefmt);
     let file_datefmt = date_format(options, "log_datefmt_logfile")?;
     let file = file(options, root_dir, overrides, warnings)?;
     let console = Output {
         level: console_level,
-        format: console_format.unwrap_or_else(Format::console),
+        format: console_format
+            .unwrap_or_else(Format::console)
+            .with_jid(jid.clone()),
         datefmt: console_datefmt.unwrap_or_else(DateFormat::console),
     };
     let to_file = Output {
         level: file_level,
-        format: file_format.unwrap_or_else(Format::logfile),
+        format: file_format.unwrap_or_else(Format::logfile).with_jid(jid),
         datefmt: file_datefmt.unwrap_or_else(DateFormat::logfile),
     };
     Ok(Settings {
@@ -100,13 +103,17 @@ fn level(options: &mut Options, option: &'static str) -> Result<Option<Level>, C
     options.parsed(option, LEVELS, |text| text.parse().ok())
 }
 
-fn format(options: &mut Options, option: &'static str) -> Result<Option<Format>, ConfigError> {
+fn format<T>(
+    options: &mut Options,
+    option: &'static str,
+    parse: impl FnOnce(&str) -> Result<T, BadFormat>,
+) -> Result<Option<T>, ConfigError> {
     let Some(found) = options.take(option)? else {
         return Ok(None);
     };
     let parsed = match found.value.as_str() {
         Some("") => return Ok(None),
-        Some(text) => Format::parse(text).map_err(|error| error.to_string()),
+        Some(text) => parse(text).map_err(|error| error.to_string()),
         None => Err("a format as Python's logging has it".to_owned()),
     };
     parsed

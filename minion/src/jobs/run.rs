@@ -7,7 +7,7 @@ use super::answer::{Answer, Reply};
 use super::context::Context;
 use super::function::{Failure, Function, Job, Step};
 use super::python::truth;
-use super::target::glob_matches;
+use crate::fnmatch;
 use crate::wire::msgpack::Value;
 use crate::wire::publish::{Call, Function as Asked, Publication};
 
@@ -132,7 +132,7 @@ fn judged(value: &Value) -> (Value, Value) {
 /// Salt shows the documentation of the functions whose names begin like that, if there are any.
 fn unknown(name: &str) -> Value {
     let all = Function::all().iter();
-    let similar = all.filter(|function| glob_matches(&format!("{name}*"), function.name));
+    let similar = all.filter(|function| fnmatch::matches(&format!("{name}*"), function.name));
     let mut shown: Vec<_> = similar
         .map(|function| (function.name.into(), function.doc.into()))
         .collect();

@@ -4,14 +4,12 @@
 //! in 3006.30 and 3007.17), with a bound on what it may cost. A target that cannot be judged means
 //! "not you": the master shows such a minion as one that did not return, which is true.
 
-mod glob;
 mod grain;
 mod pcre;
 
-pub(super) use glob::matches as glob_matches;
-
 use tracing::{error, warn};
 
+use crate::fnmatch;
 use crate::wire::id::MinionId;
 use crate::wire::msgpack::Value;
 use crate::wire::publish::Target;
@@ -20,7 +18,7 @@ use crate::wire::publish::Target;
 #[must_use]
 pub fn matches(target: &Target, id: &MinionId, grains: &Value) -> bool {
     match target {
-        Target::Glob(pattern) => glob::matches(pattern, id.as_str()),
+        Target::Glob(pattern) => fnmatch::matches(pattern, id.as_str()),
         Target::List(ids) => ids.iter().any(|entry| entry == id.as_str()),
         Target::Pcre(pattern) => pcre::matches(pattern, id.as_str()).unwrap_or_else(|why| {
             warn!("The job's target {pattern:?} is not compared with this minion's id: {why}");

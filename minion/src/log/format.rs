@@ -16,6 +16,53 @@ use super::{DateFormat, Level};
 pub struct Format {
     text: String,
     parts: Vec<Part>,
+    /// What `%(jid)s` stands for.
+    jid: JidFormat,
+}
+
+/// `log_fmt_jid`: how the job is named that a line is about.
+///
+/// Salt 3008.5, `salt/_logging/impl.py`, `SaltLoggingClass.makeRecord`; `%(jid)s` of a line about no job
+/// is empty.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct JidFormat(Vec<Part>);
+
+impl JidFormat {
+    /// Parses one.
+    ///
+    /// # Errors
+    ///
+    /// As [`Format::parse`], and the only attribute is `%(jid)s`.
+    pub fn parse(text: &str) -> Result<Self, BadFormat> {
+        let parts = parts(text)?;
+        let other = parts.iter().any(
+            |part| matches!(part, Part::Attribute(attribute, _) if *attribute != Attribute::Jid),
+        );
+        match other {
+            true => Err(BadFormat::NotJid),
+            false => Ok(Self(parts)),
+        }
+    }
+
+    fn text(&self, jid: &str) -> String {
+        let mut text = String::new();
+        for part in self.0.iter().filter(|_| !jid.is_empty()) {
+            match part {
+                Part::Literal(literal) => text.push_str(literal),
+                Part::Attribute(_, layout) => layout.push(&mut text, jid),
+            }
+        }
+        text
+    }
+}
+
+impl Default for JidFormat {
+    /// Salt's `DFLT_LOG_FMT_JID`: `[JID: %(jid)s]`.
+    fn default() -> Self {
+        let jid = Part::Attribute(Attribute::Jid, Layout::default());
+        let literal = |text: &str| Part::Literal(text.to_owned());
+        Self(vec![literal("[JID: "), jid, literal("]")])
+    }
 }
 
 impl Format {
@@ -25,25 +72,17 @@ impl Format {
     ///
     /// Names what Python would fail on at every line, or an attribute that no record has here.
     pub fn parse(text: &str) -> Result<Self, BadFormat> {
-        let mut parts = Vec::new();
-        let mut rest = text;
-        while let Some((literal, after)) = rest.split_once('%') {
-            push_literal(&mut parts, literal);
-            rest = match after.strip_prefix('%') {
-                Some(after) => {
-                    push_literal(&mut parts, "%");
-                    after
-                }
-                None => {
-                    let (part, after) = attribute(after)?;
-                    parts.push(part);
-                    after
-                }
-            };
-        }
-        push_literal(&mut parts, rest);
-        let text = text.to_owned();
-        Ok(Self { text, parts })
+        Ok(Self {
+            parts: parts(text)?,
+            text: text.to_owned(),
+            jid: JidFormat::default(),
+        })
+    }
+
+    /// The same, where `%(jid)s` is written so.
+    #[must_use]
+    pub fn with_jid(self, jid: JidFormat) -> Self {
+        Self { jid, ..self }
     }
 
     /// Salt's `log_fmt_console` where none is configured.
@@ -65,6 +104,7 @@ impl Format {
         Self::parse(text).unwrap_or_else(|_| Self {
             text: text.to_owned(),
             parts: Vec::new(),
+            jid: JidFormat::default(),
         })
     }
 
@@ -75,7 +115,11 @@ impl Format {
             match part {
                 Part::Literal(text) => line.push_str(text),
                 Part::Attribute(attribute, layout) => {
-                    layout.push(&mut line, &attribute.text(record, dates));
+                    let text = match attribute {
+                        Attribute::Jid => self.jid.text(&Escaped(&record.jid).to_string()),
+                        other => other.text(record, dates),
+                    };
+                    layout.push(&mut line, &text);
                 }
             }
         }
@@ -99,6 +143,9 @@ pub enum BadFormat {
     /// A `%` that begins nothing.
     #[error("a format in which each % is %% or %(name) with a conversion: s, d or f")]
     Conversion,
+    /// Another attribute in `log_fmt_jid`.
+    #[error("a format in which %(jid)s is the only attribute")]
+    NotJid,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -205,9 +252,9 @@ impl Attribute {
             Self::Process => process.to_string(),
             Self::ProcessName => "MainProcess".to_owned(),
             Self::ThreadName => "MainThread".to_owned(),
-            // Python's records have a function; these two Salt fills while a job runs in a process
-            // of its own.
-            Self::FunctionName | Self::Jid | Self::MinionId => String::new(),
+            Self::Jid => record.jid.clone(),
+            // Python's records have a function, and Salt's masters fill in the other.
+            Self::FunctionName | Self::MinionId => String::new(),
         }
     }
 }
@@ -225,6 +272,27 @@ fn message(record: &Record) -> String {
         }
     }
     text
+}
+
+fn parts(text: &str) -> Result<Vec<Part>, BadFormat> {
+    let mut parts = Vec::new();
+    let mut rest = text;
+    while let Some((literal, after)) = rest.split_once('%') {
+        push_literal(&mut parts, literal);
+        rest = match after.strip_prefix('%') {
+            Some(after) => {
+                push_literal(&mut parts, "%");
+                after
+            }
+            None => {
+                let (part, after) = attribute(after)?;
+                parts.push(part);
+                after
+            }
+        };
+    }
+    push_literal(&mut parts, rest);
+    Ok(parts)
 }
 
 fn push_literal(parts: &mut Vec<Part>, text: &str) {

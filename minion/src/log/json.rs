@@ -10,6 +10,9 @@ pub(super) fn line(record: &Record) -> String {
     for (name, value) in &record.fields {
         object.insert((*name).to_owned(), Value::from(value.as_str()));
     }
+    if !record.jid.is_empty() {
+        object.insert("jid".to_owned(), Value::from(record.jid.as_str()));
+    }
     let time = record.time.timestamp().to_string();
     for (name, value) in [
         ("time", Value::from(time)),

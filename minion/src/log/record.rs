@@ -15,6 +15,8 @@ pub(super) struct Record {
     /// The target with dots.
     pub(super) name: String,
     pub(super) message: String,
+    /// The job that it is about; empty if it is about none.
+    pub(super) jid: String,
     pub(super) fields: Vec<(&'static str, String)>,
     pub(super) file: &'static str,
     pub(super) line: u32,
@@ -29,6 +31,7 @@ impl Record {
             level: level(metadata),
             name: metadata.target().replace("::", "."),
             message: String::new(),
+            jid: String::new(),
             fields: Vec::new(),
             file: metadata.file().unwrap_or_default(),
             line: metadata.line().unwrap_or_default(),
@@ -42,6 +45,7 @@ impl Record {
     fn set(&mut self, field: &Field, value: String) {
         match field.name() {
             "message" => self.message = value,
+            "jid" => self.jid = value,
             "severity" => {
                 // A word that is no level is a mistake of ours; the line is worth more than its
                 // rank.

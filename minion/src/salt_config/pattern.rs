@@ -10,6 +10,7 @@ use std::path::{Component, Path, PathBuf};
 use nix::unistd::{Uid, User};
 
 use super::planned::Planned;
+use crate::fnmatch;
 
 /// The files that a pattern names, sorted; none if nothing matches. A planned file
 /// counts as if it were there.
@@ -84,10 +85,12 @@ fn children(
             paths.push(path);
         }
     }
+    // What is no UTF-8 is no letter of a pattern, as in Python.
+    let pattern = String::from_utf8_lossy(pattern);
     paths.retain(|path| {
-        let name = path.file_name().unwrap_or_default().as_bytes();
-        let hidden = name.starts_with(b".") && !pattern.starts_with(b".");
-        !hidden && fits(pattern, name)
+        let name = path.file_name().unwrap_or_default();
+        let hidden = name.as_bytes().starts_with(b".") && !pattern.starts_with('.');
+        !hidden && fnmatch::matches(&pattern, &name.to_string_lossy())
     });
     Ok(paths)
 }
@@ -96,64 +99,46 @@ fn is_magic(name: &[u8]) -> bool {
     name.iter().any(|byte| matches!(byte, b'*' | b'?' | b'['))
 }
 
-/// Python's `fnmatch`: `*`, `?`, `[abc]`, `[a-z]`, `[!abc]`.
-fn fits(pattern: &[u8], name: &[u8]) -> bool {
-    let Some((first, rest)) = pattern.split_first() else {
-        return name.is_empty();
-    };
-    match first {
-        b'*' => {
-            fits(rest, name)
-                || name
-                    .split_first()
-                    .is_some_and(|(_, later)| fits(pattern, later))
-        }
-        b'?' => name
-            .split_first()
-            .is_some_and(|(_, later)| fits(rest, later)),
-        b'[' if class_end(rest).is_some() => {
-            let end = class_end(rest).unwrap_or(0);
-            let (class, after) = rest.split_at_checked(end).unwrap_or((rest, &[]));
-            let after = after.strip_prefix(b"]").unwrap_or(after);
-            name.split_first()
-                .is_some_and(|(byte, later)| in_class(class, *byte) && fits(after, later))
-        }
-        literal => name
-            .split_first()
-            .is_some_and(|(byte, later)| byte == literal && fits(rest, later)),
-    }
-}
-
-/// Where the class ends; a `]` right after `[` or `[!` stands for itself.
-fn class_end(after_bracket: &[u8]) -> Option<usize> {
-    let skip = usize::from(after_bracket.starts_with(b"!")).saturating_add(1);
-    after_bracket
-        .iter()
-        .enumerate()
-        .skip(skip)
-        .find(|(_, byte)| **byte == b']')
-        .map(|(index, _)| index)
-}
-
-fn in_class(class: &[u8], byte: u8) -> bool {
-    let (negated, mut members) = match class.strip_prefix(b"!") {
-        Some(members) => (true, members),
-        None => (false, class),
-    };
-    let mut found = false;
-    while let Some((low, rest)) = members.split_first() {
-        members = rest;
-        if let [b'-', high, rest @ ..] = members {
-            found |= (*low..=*high).contains(&byte);
-            members = rest;
-        } else {
-            found |= *low == byte;
-        }
-    }
-    found != negated
-}
-
 /// Python's `sorted` on paths: by their text, not by their components.
 fn sort(paths: &mut [PathBuf]) {
     paths.sort_by(|a, b| a.as_os_str().as_bytes().cmp(b.as_os_str().as_bytes()));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pattern_of_many_stars_takes_no_time() {
+        let directory = tempfile::tempdir().unwrap();
+        let name = "a".repeat(200);
+        std::fs::write(directory.path().join(&name), "").unwrap();
+        // Tried star by star within star it would take longer than there are hosts to try it.
+        for (end, found) in [("b", 0), ("a", 1)] {
+            let pattern = format!("{}{end}", "*a".repeat(60));
+            let matching = matches(&directory.path().join(pattern), None).unwrap();
+            assert_eq!(matching.len(), found, "{end}");
+        }
+    }
+
+    #[test]
+    fn a_pattern_is_pythons() {
+        let directory = tempfile::tempdir().unwrap();
+        for name in ["a.conf", "b.conf", "é.conf", "]", ".hidden.conf"] {
+            std::fs::write(directory.path().join(name), "").unwrap();
+        }
+        for (pattern, expected) in [
+            ("*.conf", &["a.conf", "b.conf", "é.conf"][..]),
+            // One letter, whatever its bytes.
+            ("?.conf", &["a.conf", "b.conf", "é.conf"]),
+            ("[!a-b].conf", &["é.conf"]),
+            ("[]]", &["]"]),
+            (".*", &[".hidden.conf"]),
+            ("{a,b}.conf", &[]),
+        ] {
+            let found = matches(&directory.path().join(pattern), None).unwrap();
+            let names = found.iter().map(|path| path.file_name().unwrap());
+            assert_eq!(names.collect::<Vec<_>>(), expected, "{pattern}");
+        }
+    }
 }

@@ -220,6 +220,19 @@ async fn key_finger_hashes_by_the_configured_hash_type() {
 }
 
 #[tokio::test]
+async fn lines_about_a_job_name_it_by_log_fmt_jid() {
+    let fleet = Fleet::new(1).await;
+    let options = "log_fmt_jid: '<%(jid)s>'\nlog_fmt_console: '%(jid)s %(message)s'\n";
+    let mut program = Program::start(&fleet, options, |_| {});
+    program.sees(&[format!(" {}", &READY[11..])]).await;
+    assert_eq!(fleet[0].publish(Job::ping(JID)).await, 1);
+    let line = format!("<{JID}> Returning information for job: {JID}");
+    program.sees(&[line]).await;
+    program.terminate();
+    assert_eq!(program.code().await, Some(0));
+}
+
+#[tokio::test]
 async fn what_has_no_effect_is_listed_once_and_only_for_who_debugs() {
     let line = "options without effect here: beacons, master_alive_intervall, mine_interval, \
                 recon_default";

@@ -152,6 +152,20 @@ impl Stage {
         })
     }
 
+    /// A new master for one case, whose AES key lives no longer than this many seconds where age counts.
+    ///
+    /// # Errors
+    ///
+    /// Fails if it does not come up.
+    pub fn aging(&self, seconds: u32) -> Result<Master> {
+        let _turn = Turn::take()?;
+        let id = format!("aging-{}-{}", self.version, self.number);
+        let more = format!("loop_interval: 1\npublish_session: {seconds}\n");
+        let installation = self.install(&id, 10, Signing::Precomputed, false, &more)?;
+        self.signatory.sign(&installation, &id, Algorithm::Sha1)?;
+        installation.start()
+    }
+
     fn start_quiet(&self, algorithm: Algorithm, number: u8) -> Result<Master> {
         let _turn = Turn::take()?;
         let id = format!("quiet-{algorithm}-{}-{}", self.version, self.number);

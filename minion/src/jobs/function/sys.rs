@@ -1,9 +1,9 @@
 //! `sys.*` (Salt 3008.5, `salt/modules/sysmod.py`).
 
 use super::{Failure, Function, Job, Step};
+use crate::fnmatch;
 use crate::jobs::arguments::Arguments;
 use crate::jobs::python::type_name;
-use crate::jobs::target::glob_matches;
 use crate::wire::msgpack::Value;
 
 /// Named arguments are taken and left alone, as in Salt.
@@ -16,7 +16,7 @@ pub(super) fn list_functions(arguments: &Arguments, _: &Job<'_>) -> Result<Step,
         patterns.is_empty()
             || patterns.iter().any(|pattern| {
                 if pattern.contains(['*', '.']) {
-                    glob_matches(pattern, name)
+                    fnmatch::matches(pattern, name)
                 } else {
                     name.split_once('.')
                         .is_some_and(|(module, _)| module == *pattern)

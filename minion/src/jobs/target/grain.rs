@@ -6,7 +6,7 @@
 
 use super::super::python::text;
 use super::super::traverse::traverse;
-use super::glob;
+use crate::fnmatch;
 use crate::wire::msgpack::Value;
 
 /// How many levels an expression may have. Grains nest no deeper than a message does, and each
@@ -142,7 +142,7 @@ impl Search {
     /// Without regard to case, unlike ids.
     fn same(&mut self, value: &Value, pattern: &str) -> Option<bool> {
         self.spend()?;
-        Some(glob::matches(
+        Some(fnmatch::matches(
             &pattern.to_lowercase(),
             &text(value).to_lowercase(),
         ))

@@ -7,6 +7,7 @@ fn record(level: Level) -> Record {
         level,
         name: "minion.agent".to_owned(),
         message: "Connection to master 10.0.0.1 lost".to_owned(),
+        jid: String::new(),
         fields: Vec::new(),
         file: "minion/src/agent/driver.rs",
         line: 42,
@@ -85,4 +86,21 @@ fn what_else_an_event_says_stands_behind_the_message() {
         Format::console().line(&record, &DateFormat::console()),
         "[INFO    ] Connection to master 10.0.0.1 lost peer=a\\nb"
     );
+}
+
+#[test]
+fn a_job_is_named_by_log_fmt_jid_and_no_job_by_nothing() {
+    let about = |jid: &str| Record {
+        jid: jid.to_owned(),
+        ..record(Level::Info)
+    };
+    let line = |format: &Format, jid| format.line(&about(jid), &DateFormat::logfile());
+    let format = Format::parse("%(jid)s|").unwrap();
+    assert_eq!(line(&format, "2026"), "[JID: 2026]|");
+    assert_eq!(line(&format, ""), "|");
+    let format = format.with_jid(JidFormat::parse("100%% <%(jid)6s>").unwrap());
+    assert_eq!(line(&format, "2026"), "100% <  2026>|");
+    for bad in ["%(message)s", "%(jid)", "%"] {
+        assert!(JidFormat::parse(bad).is_err(), "{bad}");
+    }
 }

@@ -3,6 +3,12 @@
 use super::{cases, plain_cases};
 
 plain_cases! {
+    aging, V3006;
+    keys_that_are_rotated_by_age_are_fetched_one_after_the_other,
+    ; soak:
+}
+
+plain_cases! {
     as_root, V3006;
     masters_that_deny_the_minions_packets_are_left,
     ; soak:

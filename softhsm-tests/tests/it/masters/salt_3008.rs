@@ -1,4 +1,4 @@
-//! Every case, with both algorithms.
+//! Every case, with both algorithms where one could make a difference; the rest in `make soak`.
 
 use super::{cases, plain_cases};
 

@@ -1,4 +1,4 @@
-//! Python's `fnmatch`, by which Salt matches ids, grains and function names.
+//! Python's `fnmatch`, by which Salt matches ids, grains, function names, and the files of an `include`.
 //!
 //! Not a glob crate: they read `{a,b}`, `**`, `[^x]` or `\*` as something, `fnmatch` takes them
 //! literally. The cost is bounded by pattern times text: only the last star is ever tried again.
@@ -17,7 +17,7 @@ enum Part {
 }
 
 /// Whether the whole text matches; upper and lower case differ, as on every system but Windows.
-pub(in crate::jobs) fn matches(pattern: &str, text: &str) -> bool {
+pub(crate) fn matches(pattern: &str, text: &str) -> bool {
     let parts = parse(pattern);
     let text: Vec<char> = text.chars().collect();
     let (mut part, mut at) = (0_usize, 0_usize);
