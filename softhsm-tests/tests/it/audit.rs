@@ -68,6 +68,16 @@ async fn an_auditor_reads_exports_and_checks_the_log_of_a_running_service() {
     assert_eq!(status.code(), Some(42));
     assert!(error.contains("cut off"), "{error}");
 
+    // A later part is not altered, and what came before it is not judged.
+    let part = site.directory().join("part.jsonl");
+    let out = format!("--out={}", part.display());
+    run(&audit(&["export", "--after=1", &out])).unwrap();
+    let mut verify = mastersign().unwrap();
+    verify.args(["audit", "verify", "--head", head, "--file"]);
+    let told = run(verify.arg(&part)).unwrap();
+    assert!(told.starts_with("records 2 to "), "{told}");
+    assert!(told.contains("not judged: records 1 to 1,"), "{told}");
+
     // Nobody else reads it.
     let mut command = mastersign().unwrap();
     command.args(["audit", "tail", "--url"]).arg(service.url());
