@@ -77,6 +77,9 @@ async fn an_auditor_reads_exports_and_checks_the_log_of_a_running_service() {
     let told = run(verify.arg(&part)).unwrap();
     assert!(told.starts_with("records 2 to "), "{told}");
     assert!(told.contains("not judged: records 1 to 1,"), "{told}");
+    let mut tail = mastersign().unwrap();
+    tail.args(["audit", "tail", "-n", "1", "--file"]).arg(&part);
+    assert_eq!(run(&tail).unwrap().lines().count(), 1);
 
     // Nobody else reads it.
     let mut command = mastersign().unwrap();
