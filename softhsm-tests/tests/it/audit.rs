@@ -256,6 +256,41 @@ fn an_edit_in_the_database_is_found_and_named() {
     assert!(error.contains("record 1"), "{error}");
 }
 
+#[test]
+fn an_edit_beneath_a_running_service_is_found_in_what_it_sends() {
+    let site = Site::create().unwrap();
+    site.without_hsm().unwrap();
+    let service = site.serve().unwrap();
+    let papers = site.pki().auditor("eve").unwrap();
+    let mut verify = mastersign().unwrap();
+    verify.args(["audit", "verify", "--url"]).arg(service.url());
+    verify.args(papers.options());
+    run(&verify).unwrap();
+    let database = rusqlite::Connection::open(site.database()).unwrap();
+    for (from, to) in [
+        // Another spelling of the same record, and what is no JSON at all.
+        ("{", "{ "),
+        ("}", "} "),
+        ("\"seq\":1", "\"seq\":1]"),
+    ] {
+        let edit = |from: &str, to: &str| {
+            let edited = database.execute(
+                "UPDATE rows SET value = CAST(replace(CAST(value AS TEXT), ?1, ?2) AS BLOB) \
+                 WHERE name LIKE 'audit/record/%'",
+                [from, to],
+            );
+            assert_ne!(edited.unwrap(), 0);
+        };
+        edit(from, to);
+        let (status, said, error) = attempt(&verify).unwrap();
+        assert_eq!(status.code(), Some(42), "{to}: {said}{error}");
+        assert!(error.contains("record 1"), "{error}");
+        edit(to, from);
+    }
+    run(&verify).unwrap();
+    assert!(service.stop().unwrap().success());
+}
+
 /// All records with everything in them, one a line.
 pub(crate) fn records(site: &Site) -> String {
     let mut export = mastersign().unwrap();

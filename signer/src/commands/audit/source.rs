@@ -58,9 +58,7 @@ impl Source {
             Self::Service(connection) => {
                 let page = connection.wait(connection.client().audit(after))?;
                 let records = page.records.iter();
-                Ok(records
-                    .map(|record| record.to_bytes())
-                    .collect::<Result<_, _>>()?)
+                Ok(records.map(|it| it.get().as_bytes().to_vec()).collect())
             }
         }
     }
