@@ -129,6 +129,11 @@ impl Report {
             return;
         };
         if leaf.is_authority {
+            if let Some(pem) = authorities
+                && let Err(reason) = chain::verify_authorities(chain, pem, now)
+            {
+                self.problem(reason);
+            }
             return;
         }
         self.check_purpose(&leaf);
@@ -330,7 +335,10 @@ const WARN_BEFORE: i64 = 2_592_000;
 
 #[cfg(test)]
 mod tests {
-    use rcgen::{CertificateParams, ExtendedKeyUsagePurpose, KeyPair, SanType, date_time_ymd};
+    use rcgen::{
+        BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer,
+        KeyPair, KeyUsagePurpose, SanType, date_time_ymd,
+    };
 
     use super::*;
 
@@ -442,6 +450,43 @@ mod tests {
         only_problem(&report, "no unencrypted private key");
         let damaged = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
         only_problem(&of(damaged), "damaged");
+    }
+
+    #[test]
+    fn an_authority_is_judged_by_the_one_that_is_given_like_everybody_else() {
+        let authority = |name: &str, issuer: Option<&Issuer<'_, KeyPair>>| {
+            let mut params = CertificateParams::default();
+            params.not_before = date_time_ymd(2026, 1, 1);
+            params.not_after = date_time_ymd(2028, 1, 1);
+            params.distinguished_name.push(DnType::CommonName, name);
+            params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+            params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
+            let key = KeyPair::generate().unwrap();
+            let certificate = match issuer {
+                Some(issuer) => params.signed_by(&key, issuer),
+                None => params.self_signed(&key),
+            };
+            let pem = certificate.unwrap().pem();
+            (pem.clone(), Issuer::from_ca_cert_pem(&pem, key).unwrap())
+        };
+        let (ours, issuer) = authority("ours", None);
+        let (below, _) = authority("below", Some(&issuer));
+        let (namesake, _) = authority("ours", None);
+        let (other, _) = authority("other", None);
+        let check =
+            |pem: &str, by: &str| Report::of_pem(pem.as_bytes(), Some(by.as_bytes()), now());
+        for (pem, by) in [(&ours, &ours), (&below, &ours), (&below, &below)] {
+            let report = check(pem, by);
+            assert!(report.is_good(), "{report:?}");
+        }
+        for (pem, by) in [(&other, &ours), (&namesake, &ours), (&ours, &below)] {
+            only_problem(&check(pem, by), "does not vouch");
+        }
+        only_problem(
+            &check(&[below.as_str(), &other].concat(), &ours),
+            "does not vouch",
+        );
+        assert!(check(&[below, ours.clone()].concat(), &ours).is_good());
     }
 
     #[test]
