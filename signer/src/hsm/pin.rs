@@ -26,6 +26,16 @@ pub fn read(source: &PinSource) -> Result<SecretString, Error> {
     read_with(source, environment)
 }
 
+/// Checks a file with a PIN as the service will that runs as `user`, for whoever looks at it as
+/// root.
+///
+/// # Errors
+///
+/// As [`read`].
+pub fn check_file(path: &Path, user: u32) -> Result<(), Error> {
+    file(path, Guard::Mode, user).map(drop)
+}
+
 /// A descriptor from which a PIN is to be read, taken over from whoever started this process.
 ///
 /// Nothing is open under its number any more: every process that this one starts would inherit it,
@@ -228,7 +238,7 @@ fn read_with(
         PinSource::Command { argv, deadline } => trimmed(command::output(argv, *deadline)?),
         PinSource::Credential { name } => {
             let directory = environment("CREDENTIALS_DIRECTORY").ok_or(Error::NoCredentials)?;
-            file(&Path::new(&directory).join(name), Guard::Systemd)
+            file(&Path::new(&directory).join(name), Guard::Systemd, us())
         }
         PinSource::Descriptor { fd } => Inherited::take(*fd)?.read(),
         PinSource::Environment { variable } => {
@@ -237,7 +247,7 @@ fn read_with(
             })?;
             trimmed(Zeroizing::new(value.into_bytes()))
         }
-        PinSource::File { path } => file(path, Guard::Mode),
+        PinSource::File { path } => file(path, Guard::Mode, us()),
         PinSource::Locked => Err(Error::Locked),
         PinSource::Prompt => {
             let pin = rpassword::prompt_password("PIN: ").map_err(Error::Prompt)?;
@@ -246,7 +256,11 @@ fn read_with(
     }
 }
 
-fn file(path: &Path, guard: Guard) -> Result<SecretString, Error> {
+fn us() -> u32 {
+    nix::unistd::geteuid().as_raw()
+}
+
+fn file(path: &Path, guard: Guard, user: u32) -> Result<SecretString, Error> {
     let failed = |source| Error::File {
         path: path.to_owned(),
         source,
@@ -257,7 +271,7 @@ fn file(path: &Path, guard: Guard) -> Result<SecretString, Error> {
         .custom_flags(nix::libc::O_NONBLOCK)
         .open(path)
         .map_err(failed)?;
-    check(path, &file.metadata().map_err(failed)?, guard)?;
+    check(path, &file.metadata().map_err(failed)?, guard, user)?;
     contents(file).map_err(failed)?
 }
 
@@ -267,7 +281,7 @@ fn contents(from: impl Read) -> io::Result<Result<SecretString, Error>> {
     Ok(trimmed(content))
 }
 
-fn check(path: &Path, metadata: &std::fs::Metadata, guard: Guard) -> Result<(), Error> {
+fn check(path: &Path, metadata: &std::fs::Metadata, guard: Guard, user: u32) -> Result<(), Error> {
     let path = || path.to_owned();
     let refused = match guard {
         Guard::Mode => 0o077,
@@ -277,7 +291,7 @@ fn check(path: &Path, metadata: &std::fs::Metadata, guard: Guard) -> Result<(), 
         return Err(Error::NotAFile { path: path() });
     }
     let owner = metadata.uid();
-    if owner != 0 && owner != nix::unistd::geteuid().as_raw() {
+    if owner != 0 && owner != user {
         return Err(Error::Owner {
             path: path(),
             owner,
