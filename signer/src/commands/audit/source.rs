@@ -11,6 +11,7 @@ use crate::audit::chain::Head;
 use crate::authorize::OperatorRole;
 use crate::client::Blocking;
 use crate::commands::connection::{Connection, Options};
+use crate::commands::input;
 use crate::store::AuditFile;
 
 /// An audit log.
@@ -34,8 +35,10 @@ impl Source {
         Ok(match (database, file) {
             (Some(path), _) => Self::Database(AuditFile::open(&path)?, runtime()?),
             (None, Some(path)) => {
-                let text = std::fs::read(&path)
-                    .with_context(|| format!("cannot read {}", path.display()))?;
+                let text = input::bytes(&path, LONGEST_EXPORT).context(
+                    "this export cannot be read; a longer one is judged in parts, which \
+                     `audit export --after` makes, or as a --database",
+                )?;
                 let text = text.strip_suffix(b"\n").unwrap_or(&text);
                 let lines = text.split(|byte| *byte == b'\n');
                 Self::File(lines.map(<[u8]>::to_vec).collect(), runtime()?)
@@ -109,5 +112,7 @@ impl Source {
 
 /// What the service gives at most.
 const PAGE: NonZeroUsize = NonZeroUsize::new(1000).unwrap();
+/// Some two million records; an export is held in memory.
+const LONGEST_EXPORT: u64 = 1 << 30;
 /// A person who watches does not notice it, and a service answers such a request in a millisecond.
 const PAUSE: Duration = Duration::from_secs(1);
