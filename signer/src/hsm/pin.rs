@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use hsm_config::PinSource;
+use nix::unistd::geteuid;
 use secrecy::SecretString;
 use zeroize::Zeroizing;
 
@@ -238,7 +239,8 @@ fn read_with(
         PinSource::Command { argv, deadline } => trimmed(command::output(argv, *deadline)?),
         PinSource::Credential { name } => {
             let directory = environment("CREDENTIALS_DIRECTORY").ok_or(Error::NoCredentials)?;
-            file(&Path::new(&directory).join(name), Guard::Systemd, us())
+            let path = Path::new(&directory).join(name);
+            file(&path, Guard::Systemd, geteuid().as_raw())
         }
         PinSource::Descriptor { fd } => Inherited::take(*fd)?.read(),
         PinSource::Environment { variable } => {
@@ -247,17 +249,13 @@ fn read_with(
             })?;
             trimmed(Zeroizing::new(value.into_bytes()))
         }
-        PinSource::File { path } => file(path, Guard::Mode, us()),
+        PinSource::File { path } => file(path, Guard::Mode, geteuid().as_raw()),
         PinSource::Locked => Err(Error::Locked),
         PinSource::Prompt => {
             let pin = rpassword::prompt_password("PIN: ").map_err(Error::Prompt)?;
             trimmed(Zeroizing::new(pin.into_bytes()))
         }
     }
-}
-
-fn us() -> u32 {
-    nix::unistd::geteuid().as_raw()
 }
 
 fn file(path: &Path, guard: Guard, user: u32) -> Result<SecretString, Error> {
