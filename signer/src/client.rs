@@ -29,7 +29,7 @@ pub use answer::{
     AuditPage, Fingerprints, KeyStatus, Master, MasterKey, Pending, Put, SignatureDocument,
     SigningKey, SigningKeys, WrongKey,
 };
-pub use credentials::{Credentials, CredentialsError};
+pub use credentials::{Credentials, CredentialsError, read_private_key};
 pub use error::{Error, Problem, printable};
 
 /// A connection to one service with one client certificate.

@@ -9,6 +9,7 @@ pub mod explain;
 pub mod fetch;
 pub mod hsm;
 pub mod hsm_worker;
+mod input;
 pub mod keys;
 pub(crate) mod local;
 pub mod man;

@@ -13,13 +13,13 @@ mod owner;
 
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, open, openat, renameat};
-use nix::libc::O_NOFOLLOW;
+use nix::libc::{O_NOFOLLOW, O_NONBLOCK};
 use nix::sys::stat::{Mode, fstat, mkdirat};
 use nix::unistd::fsync;
 use serde::{Deserialize, Serialize};
@@ -94,8 +94,8 @@ impl Inbox {
         Ok(())
     }
 
-    /// The notes that are there, oldest first, with the files they are in; what cannot be read is
-    /// logged and left.
+    /// The notes that are there, oldest first, with the files they are in. What is no note is
+    /// logged and set aside under another name, so that it is not met again at each look.
     ///
     /// # Errors
     ///
@@ -107,7 +107,10 @@ impl Inbox {
             Err(error) => return Err(error),
         };
         let mut notes = Vec::new();
-        for entry in entries.take(MOST) {
+        for entry in entries {
+            if notes.len() >= MOST {
+                break;
+            }
             let path = entry?.path();
             if path
                 .extension()
@@ -117,10 +120,12 @@ impl Inbox {
             }
             match read(&path) {
                 Ok(note) => notes.push((path, note)),
-                Err(error) => {
+                // Another look will tell.
+                Err(Unread::Failed(error)) => {
                     let path = path.display();
-                    tracing::warn!(%path, %error, "this is no note for the audit log");
+                    tracing::warn!(%path, %error, "a note for the audit log cannot be read");
                 }
+                Err(Unread::NoNote(why)) => set_aside(&path, &why),
             }
         }
         notes.sort_by_key(|(_, note)| (note.time, note.id));
@@ -137,13 +142,46 @@ impl Inbox {
     }
 }
 
-fn read(path: &Path) -> io::Result<Note> {
+fn read(path: &Path) -> Result<Note, Unread> {
     let mut options = OpenOptions::new();
-    let file = options.read(true).custom_flags(O_NOFOLLOW).open(path)?;
-    if file.metadata()?.len() > LONGEST {
-        return Err(io::Error::other("it is too long"));
+    // A named pipe has no writer to wait for.
+    let options = options.read(true).custom_flags(O_NOFOLLOW | O_NONBLOCK);
+    let file = options.open(path).map_err(|error| {
+        let is_link = error.raw_os_error() == Some(nix::libc::ELOOP);
+        if is_link || error.kind() == io::ErrorKind::PermissionDenied {
+            return Unread::NoNote(error.to_string());
+        }
+        Unread::Failed(error)
+    })?;
+    let metadata = file.metadata().map_err(Unread::Failed)?;
+    if !metadata.is_file() {
+        return Err(Unread::NoNote("it is no regular file".to_owned()));
     }
-    Ok(serde_json::from_reader(io::BufReader::new(file))?)
+    if metadata.len() > LONGEST {
+        return Err(Unread::NoNote("it is too long".to_owned()));
+    }
+    let mut text = Vec::new();
+    let mut file = file.take(LONGEST);
+    file.read_to_end(&mut text).map_err(Unread::Failed)?;
+    serde_json::from_slice(&text).map_err(|error| Unread::NoNote(error.to_string()))
+}
+
+/// Why there is no note from a file.
+enum Unread {
+    /// The system did not let us look.
+    Failed(io::Error),
+    /// It never will be one.
+    NoNote(String),
+}
+
+fn set_aside(path: &Path, why: &str) {
+    let aside = path.with_extension("no-note");
+    let moved = fs::rename(path, &aside);
+    let path = path.display();
+    match moved {
+        Ok(()) => tracing::warn!(%path, why, "this is no note for the audit log; set aside"),
+        Err(error) => tracing::warn!(%path, why, %error, "this is no note, and stays in the way"),
+    }
 }
 
 const DIRECTORY_NAME: &str = "audit-inbox";

@@ -42,7 +42,7 @@ impl Credentials {
         let authority = certificates(ca, &read(ca)?)?;
         let certificate_pem = read(certificate)?;
         let chain = certificates(certificate, &certificate_pem)?;
-        let key_pem = Zeroizing::new(read_private(key)?);
+        let key_pem = read_private_key(key)?;
         let malformed = |source| CredentialsError::Identity {
             path: certificate.to_owned(),
             source,
@@ -202,8 +202,13 @@ fn read(path: &Path) -> Result<Vec<u8>, CredentialsError> {
     content(path, |_| Ok(()))
 }
 
-fn read_private(path: &Path) -> Result<Vec<u8>, CredentialsError> {
-    content(path, |mode| {
+/// Reads the file of a client's private key, which not everybody may read.
+///
+/// # Errors
+///
+/// Fails if everybody may, or if it cannot be read.
+pub fn read_private_key(path: &Path) -> Result<Zeroizing<Vec<u8>>, CredentialsError> {
+    let read = content(path, |mode| {
         if mode & 0o007 == 0 {
             return Ok(());
         }
@@ -211,7 +216,8 @@ fn read_private(path: &Path) -> Result<Vec<u8>, CredentialsError> {
             path: path.to_owned(),
             mode: mode & 0o7777,
         })
-    })
+    });
+    read.map(Zeroizing::new)
 }
 
 /// Reads a file after its mode was judged on the open descriptor.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::Context;
 use serde_json::json;
 
-use super::Output;
+use super::{Output, input};
 use crate::authorize::MasterId;
 use crate::client::SignatureDocument;
 use crate::clock::SystemClock;
@@ -113,8 +113,7 @@ pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
 }
 
 fn read_answer(path: &Path) -> anyhow::Result<SignatureDocument> {
-    let text = std::fs::read_to_string(path)
-        .with_context(|| format!("failed to read {}", path.display()))?;
+    let text = input::text(path, input::DOCUMENT)?;
     serde_json::from_str(&text)
         .with_context(|| format!("{} is no answer of `mastersign sign`", path.display()))
 }

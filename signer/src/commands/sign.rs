@@ -16,6 +16,7 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use serde_json::{Value, json};
 
+use super::input;
 use crate::audit::sink::Follower;
 use crate::authorize::{MasterId, SignedStatement, Statement, Verb};
 use crate::clock::{Clock, SystemClock};
@@ -26,7 +27,7 @@ use crate::server;
 use crate::signing::{Answer, Examiner, Parts, Ready, Service};
 use crate::store::{Sqlite, Store};
 use crate::tls::ClientVerifier;
-use crate::{memory, terminal, tls};
+use crate::{client, memory, terminal, tls};
 
 /// The arguments of `mastersign sign`.
 #[derive(Debug, clap::Args)]
@@ -69,8 +70,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     tls::install_provider();
     memory::harden().context("cannot keep this process out of core dumps")?;
     let config = arguments.config.load()?;
-    let text = fs::read_to_string(&arguments.request)
-        .with_context(|| format!("failed to read {}", arguments.request.display()))?;
+    let text = input::text(&arguments.request, input::DOCUMENT)?;
     let request: RequestFile = serde_json::from_str(&text)
         .with_context(|| format!("{} is no request", arguments.request.display()))?;
     let out = arguments.out.clone().unwrap_or_else(|| {
@@ -236,16 +236,14 @@ async fn accept(
         "the request is for the key {}, and {hash} was to be accepted; nothing was signed",
         asked.key().hash()
     );
-    let read = |path: &Option<PathBuf>| {
-        let path = path
-            .as_ref()
-            .context("--admin-certificate and --admin-key are needed")?;
-        fs::read_to_string(path).with_context(|| format!("failed to read {}", path.display()))
+    let (Some(certificate), Some(key)) = (&arguments.admin_certificate, &arguments.admin_key)
+    else {
+        bail!("--admin-certificate and --admin-key are needed");
     };
-    let certificate = read(&arguments.admin_certificate)?;
-    let key = zeroize::Zeroizing::new(read(&arguments.admin_key)?);
+    let certificate = input::text(certificate, input::DOCUMENT)?;
+    let key = client::read_private_key(key)?;
     // Without a callback OpenSSL would ask whoever sits at the terminal for a pass phrase.
-    let key = openssl::pkey::PKey::private_key_from_pem_callback(key.as_bytes(), |_| Ok(0))
+    let key = openssl::pkey::PKey::private_key_from_pem_callback(&key, |_| Ok(0))
         .context("failed to read the admin's private key")?;
     let generation = service
         .store()

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use hsm_config::PinSource;
+use nix::unistd::geteuid;
 use secrecy::SecretString;
 use zeroize::Zeroizing;
 
@@ -24,6 +25,16 @@ mod command;
 /// from outside.
 pub fn read(source: &PinSource) -> Result<SecretString, Error> {
     read_with(source, environment)
+}
+
+/// Checks a file with a PIN as the service will that runs as `user`, for whoever looks at it as
+/// root.
+///
+/// # Errors
+///
+/// As [`read`].
+pub fn check_file(path: &Path, user: u32) -> Result<(), Error> {
+    file(path, Guard::Mode, user).map(drop)
 }
 
 /// A descriptor from which a PIN is to be read, taken over from whoever started this process.
@@ -228,7 +239,8 @@ fn read_with(
         PinSource::Command { argv, deadline } => trimmed(command::output(argv, *deadline)?),
         PinSource::Credential { name } => {
             let directory = environment("CREDENTIALS_DIRECTORY").ok_or(Error::NoCredentials)?;
-            file(&Path::new(&directory).join(name), Guard::Systemd)
+            let path = Path::new(&directory).join(name);
+            file(&path, Guard::Systemd, geteuid().as_raw())
         }
         PinSource::Descriptor { fd } => Inherited::take(*fd)?.read(),
         PinSource::Environment { variable } => {
@@ -237,7 +249,7 @@ fn read_with(
             })?;
             trimmed(Zeroizing::new(value.into_bytes()))
         }
-        PinSource::File { path } => file(path, Guard::Mode),
+        PinSource::File { path } => file(path, Guard::Mode, geteuid().as_raw()),
         PinSource::Locked => Err(Error::Locked),
         PinSource::Prompt => {
             let pin = rpassword::prompt_password("PIN: ").map_err(Error::Prompt)?;
@@ -246,7 +258,7 @@ fn read_with(
     }
 }
 
-fn file(path: &Path, guard: Guard) -> Result<SecretString, Error> {
+fn file(path: &Path, guard: Guard, user: u32) -> Result<SecretString, Error> {
     let failed = |source| Error::File {
         path: path.to_owned(),
         source,
@@ -257,7 +269,7 @@ fn file(path: &Path, guard: Guard) -> Result<SecretString, Error> {
         .custom_flags(nix::libc::O_NONBLOCK)
         .open(path)
         .map_err(failed)?;
-    check(path, &file.metadata().map_err(failed)?, guard)?;
+    check(path, &file.metadata().map_err(failed)?, guard, user)?;
     contents(file).map_err(failed)?
 }
 
@@ -267,7 +279,7 @@ fn contents(from: impl Read) -> io::Result<Result<SecretString, Error>> {
     Ok(trimmed(content))
 }
 
-fn check(path: &Path, metadata: &std::fs::Metadata, guard: Guard) -> Result<(), Error> {
+fn check(path: &Path, metadata: &std::fs::Metadata, guard: Guard, user: u32) -> Result<(), Error> {
     let path = || path.to_owned();
     let refused = match guard {
         Guard::Mode => 0o077,
@@ -277,7 +289,7 @@ fn check(path: &Path, metadata: &std::fs::Metadata, guard: Guard) -> Result<(), 
         return Err(Error::NotAFile { path: path() });
     }
     let owner = metadata.uid();
-    if owner != 0 && owner != nix::unistd::geteuid().as_raw() {
+    if owner != 0 && owner != user {
         return Err(Error::Owner {
             path: path(),
             owner,

@@ -1,6 +1,7 @@
 //! A signer without a network: request and answer are files, policy and record are the same.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -234,6 +235,15 @@ fn the_certificate_of_an_admin_who_was_revoked_accepts_nothing() {
     assert!(why.contains("nothing was accepted"), "{why}");
     assert_eq!(scene.recorded(&["\"key-accepted\""]), 0);
     assert_eq!(scene.signed(), 0);
+
+    // A key that everybody may read may be anybody's by now.
+    let key = PathBuf::from(&scene.admin.options()[5]);
+    let allow = |mode| fs::set_permissions(&key, fs::Permissions::from_mode(mode)).unwrap();
+    allow(0o604);
+    let (status, _, why) = attempt(&scene.accept(&request)).unwrap();
+    assert_eq!(status.code(), Some(1), "{why}");
+    assert!(why.contains("mode 0604"), "{why}");
+    allow(0o600);
 
     // Another one whom the same authority vouches for.
     scene.admin = scene.site.pki().admin("olga").unwrap();

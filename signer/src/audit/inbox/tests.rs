@@ -33,15 +33,32 @@ fn notes_come_in_order_and_once_removed_no_more() {
 }
 
 #[test]
-fn what_is_no_note_is_left_alone() {
+fn what_is_no_note_is_set_aside_and_keeps_no_note_back() {
     let state_dir = tempfile::TempDir::new().unwrap();
     let inbox = Inbox::new(state_dir.path());
     inbox.leave(&note(1)).unwrap();
     let directory = state_dir.path().join("audit-inbox");
-    fs::write(directory.join("x.json"), "{}").unwrap();
-    fs::write(directory.join("half.new"), "{").unwrap();
+    for number in 0..MOST {
+        fs::write(directory.join(format!("{number}.json")), "{}").unwrap();
+        fs::write(directory.join(format!("{number}.new")), "{").unwrap();
+    }
+    fs::write(directory.join("long.json"), vec![b' '; 20_000]).unwrap();
     symlink("/etc/passwd", directory.join("link.json")).unwrap();
-    assert_eq!(inbox.notes().unwrap().len(), 1);
+    nix::unistd::mkfifo(&directory.join("pipe.json"), PRIVATE).unwrap();
+    // Whatever order the directory has them in.
+    for number in 2..MOST {
+        inbox.leave(&note(i64::try_from(number).unwrap())).unwrap();
+    }
+    assert_eq!(inbox.notes().unwrap().len(), MOST - 1);
+    let left = |ending: &str| {
+        let names = directory.read_dir().unwrap();
+        let names = names.map(|entry| entry.unwrap().path());
+        names
+            .filter(|path| path.extension().unwrap() == ending)
+            .count()
+    };
+    assert_eq!(left("json"), MOST - 1, "notes only");
+    assert_eq!((left("no-note"), left("new")), (MOST + 3, MOST));
 }
 
 /// What only root can set up: a state directory of another user.

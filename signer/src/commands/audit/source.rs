@@ -6,10 +6,12 @@ use std::time::Duration;
 
 use anyhow::Context;
 
+use crate::audit::Record;
 use crate::audit::chain::Head;
 use crate::authorize::OperatorRole;
 use crate::client::Blocking;
 use crate::commands::connection::{Connection, Options};
+use crate::commands::input;
 use crate::store::AuditFile;
 
 /// An audit log.
@@ -33,8 +35,10 @@ impl Source {
         Ok(match (database, file) {
             (Some(path), _) => Self::Database(AuditFile::open(&path)?, runtime()?),
             (None, Some(path)) => {
-                let text = std::fs::read(&path)
-                    .with_context(|| format!("cannot read {}", path.display()))?;
+                let text = input::bytes(&path, LONGEST_EXPORT).context(
+                    "this export cannot be read; a longer one is judged in parts, which \
+                     `audit export --after` makes, or as a --database",
+                )?;
                 let text = text.strip_suffix(b"\n").unwrap_or(&text);
                 let lines = text.split(|byte| *byte == b'\n');
                 Self::File(lines.map(<[u8]>::to_vec).collect(), runtime()?)
@@ -57,9 +61,7 @@ impl Source {
             Self::Service(connection) => {
                 let page = connection.wait(connection.client().audit(after))?;
                 let records = page.records.iter();
-                Ok(records
-                    .map(|record| record.to_bytes())
-                    .collect::<Result<_, _>>()?)
+                Ok(records.map(|it| it.get().as_bytes().to_vec()).collect())
             }
         }
     }
@@ -85,6 +87,19 @@ impl Source {
         }
     }
 
+    /// What the first record says of the one before it, if this is an export of a later part.
+    pub(super) fn before(&self) -> Option<Head> {
+        let Self::File(lines, _) = self else {
+            return None;
+        };
+        let first = Record::from_bytes(lines.first()?).ok()?;
+        let before = Head {
+            seq: first.seq.checked_sub(1)?,
+            hash: first.prev,
+        };
+        (before.seq > 0).then_some(before)
+    }
+
     /// Lets some time pass before the next look.
     pub(super) fn pause(&self) {
         let pause = async { tokio::time::sleep(PAUSE).await };
@@ -97,5 +112,7 @@ impl Source {
 
 /// What the service gives at most.
 const PAGE: NonZeroUsize = NonZeroUsize::new(1000).unwrap();
+/// Some two million records; an export is held in memory.
+const LONGEST_EXPORT: u64 = 1 << 30;
 /// A person who watches does not notice it, and a service answers such a request in a millisecond.
 const PAUSE: Duration = Duration::from_secs(1);

@@ -17,7 +17,7 @@ use crate::terminal;
 
 /// Everything about one `[[hsm]]` section.
 pub(super) fn look(config: &Config, hsm: &Hsm, login: bool) -> Finding {
-    let mut parts = vec![module(&hsm.module), pin_source(hsm)];
+    let mut parts = vec![module(&hsm.module), pin_source(hsm, service_user(config))];
     if hsm.public_key.is_none() {
         parts.push(Finding::warning(
             "public key",
@@ -91,7 +91,15 @@ fn module(module: &Module) -> Finding {
 }
 
 /// Whether the PIN can be read; it is not presented, and not kept.
-fn pin_source(hsm: &Hsm) -> Finding {
+/// Whom the service runs as: its state directory is that user's. Before its first start there is
+/// none, and whoever looks is as good a guess.
+fn service_user(config: &Config) -> u32 {
+    let us = nix::unistd::geteuid().as_raw();
+    let state = config.state_dir.metadata();
+    state.map_or(us, |directory| directory.uid())
+}
+
+fn pin_source(hsm: &Hsm, user: u32) -> Finding {
     let what = "PIN source";
     match &hsm.pin {
         PinSource::Locked => Finding::warning(
@@ -99,8 +107,8 @@ fn pin_source(hsm: &Hsm) -> Finding {
             "none: the service starts locked",
             "mastersign hsm unlock after each start, or give the section a `pin`",
         ),
-        PinSource::File { path } => match pin::read(&hsm.pin) {
-            Ok(_) => Finding::good(what, path.display().to_string()),
+        PinSource::File { path } => match pin::check_file(path, user) {
+            Ok(()) => Finding::good(what, path.display().to_string()),
             Err(error) => {
                 let detail = format!("{:#}", anyhow::Error::new(error));
                 Finding::failure(what, detail, "the service needs to read it; see its unit")
@@ -311,8 +319,48 @@ mod tests {
             ("{ prompt = true }", Level::NotJudged),
             ("{ file = \"/nowhere/pin\" }", Level::Failure),
         ] {
-            let found = pin_source(&hsm(&format!("pin = {source}")));
+            let found = pin_source(
+                &hsm(&format!("pin = {source}")),
+                nix::unistd::geteuid().as_raw(),
+            );
             assert_eq!(found.level(), level, "{source}");
         }
+    }
+
+    mod as_root {
+        use std::fs::{self, Permissions};
+        use std::os::unix::fs::{PermissionsExt, chown};
+
+        use hsm_config::RawHsm;
+
+        use super::super::*;
+        use crate::commands::doctor::finding::Level;
+
+        #[test]
+        fn a_pin_file_is_judged_with_the_eyes_of_the_services_user() {
+            assert!(
+                nix::unistd::geteuid().is_root(),
+                "this needs other users: run it as root, or leave it out with `--skip as_root::`"
+            );
+            let directory = tempfile::tempdir().unwrap();
+            let path = directory.path().join("pin");
+            fs::write(&path, "1234").unwrap();
+            fs::set_permissions(&path, Permissions::from_mode(0o400)).unwrap();
+            let raw: RawHsm = toml::from_str(&format!(
+                "name = \"a\"\nmodule = \"/m.so\"\ntoken_serial = \"c0ff\"\nkey_id = \"a0\"\n\
+                 pin = {{ file = {path:?} }}\n"
+            ))
+            .unwrap();
+            let hsm = Hsm::try_from(raw).unwrap();
+            let level = |user| pin_source(&hsm, user).level();
+            assert_eq!(level(SERVICE), Level::Good, "root's is everybody's");
+            chown(&path, Some(SERVICE), None).unwrap();
+            assert_eq!(level(SERVICE), Level::Good);
+            assert_eq!(level(SERVICE + 1), Level::Failure);
+            fs::set_permissions(&path, Permissions::from_mode(0o440)).unwrap();
+            assert_eq!(level(SERVICE), Level::Failure);
+        }
+
+        const SERVICE: u32 = 4242;
     }
 }

@@ -1,5 +1,7 @@
 //! Reading a private key from a PEM file, and saying what a file is that holds none.
 
+mod derivation;
+
 use std::fs::File;
 use std::io::Read;
 use std::path::Path;
@@ -36,6 +38,7 @@ pub fn is_encrypted(text: &str) -> bool {
 /// Says what the text is instead, or that the pass phrase is not the right one.
 pub fn private_rsa(text: &str, pass: Option<&SecretString>) -> anyhow::Result<Rsa<Private>> {
     check_kind(text)?;
+    derivation::check(text)?;
     // Without a pass phrase OpenSSL would ask whoever sits at the terminal.
     let pass_bytes = pass.map_or("", |pass| pass.expose_secret()).as_bytes();
     let key = PKey::private_key_from_pem_passphrase(text.as_bytes(), pass_bytes);

@@ -2,6 +2,10 @@
 
 use std::time::Duration;
 
+use openssl::stack::Stack;
+use openssl::x509::store::X509StoreBuilder;
+use openssl::x509::verify::{X509VerifyFlags, X509VerifyParam};
+use openssl::x509::{X509, X509StoreContext};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, TrustAnchor, UnixTime};
 use webpki::{EndEntityCert, KeyUsage};
@@ -48,6 +52,54 @@ pub(super) fn verify(
                 None,
             )
             .map_err(|error| explain(&error))?;
+        }
+    }
+    Ok(())
+}
+
+/// Checks the certificates of authorities, all of a file, against the ones that are trusted.
+///
+/// webpki judges peers, and no peer shows an authority's certificate; OpenSSL judges both.
+pub(super) fn verify_authorities(
+    certificates: &[CertificateDer<'_>],
+    authorities: &[u8],
+    now: Timestamp,
+) -> Result<(), String> {
+    let damaged = |_| "a certificate of an authority is damaged".to_owned();
+    let mut trusted = X509StoreBuilder::new().map_err(damaged)?;
+    for authority in X509::stack_from_pem(authorities).map_err(damaged)? {
+        trusted.add_cert(authority).map_err(damaged)?;
+    }
+    // Whoever names an intermediate authority trusts it, whoever issued that.
+    let mut rules = X509VerifyParam::new().map_err(damaged)?;
+    rules
+        .set_flags(X509VerifyFlags::PARTIAL_CHAIN)
+        .map_err(damaged)?;
+    rules.set_time(now.unix());
+    trusted.set_param(&rules).map_err(damaged)?;
+    let trusted = trusted.build();
+    let mut others = Stack::new().map_err(damaged)?;
+    let certificates: Vec<X509> = certificates
+        .iter()
+        .map(|der| X509::from_der(der))
+        .collect::<Result<_, _>>()
+        .map_err(damaged)?;
+    for certificate in &certificates {
+        others.push(certificate.clone()).map_err(damaged)?;
+    }
+    for certificate in &certificates {
+        let mut context = X509StoreContext::new().map_err(damaged)?;
+        let verdict = context
+            .init(&trusted, certificate, &others, |context| {
+                let good = context.verify_cert()?;
+                Ok((!good).then(|| context.error().error_string().to_owned()))
+            })
+            .map_err(damaged)?;
+        if let Some(why) = verdict {
+            return Err(format!(
+                "the given authority does not vouch for this one, {}: {why}",
+                super::printable(&format!("{:?}", certificate.subject_name()))
+            ));
         }
     }
     Ok(())
