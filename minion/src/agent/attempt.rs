@@ -253,8 +253,7 @@ fn remaining(deadline: Instant) -> Duration {
 
 fn hex_sha1(text: &str) -> String {
     use sha1::{Digest, Sha1};
-    let digest = Sha1::digest(text.as_bytes());
-    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+    hex::encode(Sha1::digest(text.as_bytes()))
 }
 
 /// How long an address has before the next one is tried beside it.
