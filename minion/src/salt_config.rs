@@ -12,11 +12,13 @@ mod file;
 mod include;
 mod path;
 mod pattern;
+mod planned;
 mod table;
 
 pub use file::{FileError, Source, mapping, text};
-pub use include::{Daemon, Loaded, load};
+pub use include::{Daemon, Loaded, load, load_planned};
 pub use path::{below, normal};
+pub use planned::Planned;
 pub use table::{Entry, Table, parse};
 
 /// Salt's `append_domain`: unless the name ends with it, or with a dot.

@@ -26,6 +26,8 @@ pub mod cli;
 
 pub mod config;
 
+pub mod anchor;
+
 pub mod tls;
 
 pub mod server;

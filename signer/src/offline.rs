@@ -13,9 +13,8 @@ use minion::verify::{Algorithm, PublicKey};
 use openssl::hash::MessageDigest;
 use openssl::pkey::{PKey, Private};
 use openssl::sign::Signer;
+use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, UnixTime};
-use rustls::server::danger::ClientCertVerifier;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 use webpki::EndEntityCert;
@@ -106,13 +105,8 @@ impl RequestFile {
             CertificateDer::pem_slice_iter(self.certificate.as_bytes())
                 .collect::<Result<_, _>>()
                 .map_err(|_| OfflineError::Certificate)?;
-        let mut chain = chain.into_iter();
-        let leaf = chain.next().ok_or(OfflineError::Certificate)?;
-        let seconds = u64::try_from(now.unix()).unwrap_or(0);
-        let at = UnixTime::since_unix_epoch(Duration::from_secs(seconds));
-        clients
-            .verify_client_cert(&leaf, chain.as_slice(), at)
-            .map_err(OfflineError::Client)?;
+        let leaf = chain.first().cloned().ok_or(OfflineError::Certificate)?;
+        clients.admit(&chain, now).map_err(OfflineError::Client)?;
         let peer = Peer::from_certificate(&leaf)?;
         if peer.identity != Identity::Master(self.master.clone()) {
             return Err(OfflineError::Identity {

@@ -34,6 +34,7 @@ use self::admission::Admission;
 use self::listener::{Front, Listener, Stop};
 use self::readiness::Sources;
 use self::request::Around;
+use crate::anchor::{self, AnchorError};
 use crate::api::{Api, health};
 use crate::audit::Inbox;
 use crate::audit::sink::Follower;
@@ -87,20 +88,15 @@ pub struct Checked {
 pub fn check(config: &Config, clock: &dyn Clock) -> Result<Checked, ServerError> {
     let tls = ServerTls::load(&config.tls, clock.now())?;
     let path = &config.tls.operators_ca;
-    let pem = std::fs::read(path).map_err(|source| ServerError::Read {
-        path: path.clone(),
-        source,
-    })?;
-    let operators = Arc::new(OperatorsCa::from_pem(&pem)?);
+    let operators = Arc::new(OperatorsCa::from_pem(&anchor::read(path)?)?);
     for hsm in &config.hsms {
-        for path in [Some(&hsm.module.path), hsm.public_key.as_ref()]
-            .into_iter()
-            .flatten()
-        {
-            std::fs::File::open(path).map_err(|source| ServerError::Read {
-                path: path.clone(),
-                source,
-            })?;
+        let path = &hsm.module.path;
+        std::fs::File::open(path).map_err(|source| ServerError::Read {
+            path: path.clone(),
+            source,
+        })?;
+        if let Some(path) = &hsm.public_key {
+            anchor::read(path)?;
         }
         hsm.module.check_file(nix::unistd::geteuid().as_raw())?;
     }
@@ -284,6 +280,9 @@ pub enum ServerError {
     /// A bound socket that does not know its address.
     #[error("cannot tell the address of a socket")]
     Address(#[source] io::Error),
+    /// A file that says whom to believe.
+    #[error(transparent)]
+    Anchor(#[from] AnchorError),
     /// An address that cannot be listened on.
     #[error("cannot listen on {address}")]
     Bind {

@@ -72,11 +72,11 @@ impl ServerTls {
         };
         let verifier = Arc::new(ClientVerifier::with_revocations(
             (
-                &pem::certificates(&files.masters_ca)?,
+                &pem::authorities(&files.masters_ca)?,
                 revoked(&files.masters_crl)?,
             ),
             (
-                &pem::certificates(&files.operators_ca)?,
+                &pem::authorities(&files.operators_ca)?,
                 revoked(&files.operators_crl)?,
             ),
         )?);

@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use super::file::{self, FileError, Source};
 use super::pattern;
+use super::planned::Planned;
 use super::table::{self, Table};
 
 /// Whose configuration it is.
@@ -47,7 +48,23 @@ pub struct Loaded {
 ///
 /// Names the file that cannot be read, and why.
 pub fn load(daemon: Daemon, main: &Path) -> Result<Loaded, FileError> {
-    let mut loader = Loader::default();
+    load_planned(daemon, main, None)
+}
+
+/// As [`load`], and as if the planned file were there.
+///
+/// # Errors
+///
+/// As [`load`].
+pub fn load_planned(
+    daemon: Daemon,
+    main: &Path,
+    planned: Option<Planned>,
+) -> Result<Loaded, FileError> {
+    let mut loader = Loader {
+        planned,
+        ..Loader::default()
+    };
     // Salt 3008.5, salt/config/__init__.py, load_config: without the main file there are still
     // those of default_include.
     let mut options = loader.read(main)?.unwrap_or_default();
@@ -64,6 +81,7 @@ pub fn load(daemon: Daemon, main: &Path) -> Result<Loaded, FileError> {
 
 #[derive(Default)]
 struct Loader {
+    planned: Option<Planned>,
     sources: Vec<Source>,
     open: Vec<PathBuf>,
 }
@@ -72,7 +90,8 @@ impl Loader {
     fn include(&mut self, include: &Value, from: &Path) -> Result<Table, FileError> {
         let mut merged = Table::default();
         for path in paths(include, from)? {
-            for file in pattern::matches(&path).map_err(|source| FileError::Read {
+            let files = pattern::matches(&path, self.planned.as_ref());
+            for file in files.map_err(|source| FileError::Read {
                 path: path.clone(),
                 source,
             })? {
@@ -98,6 +117,9 @@ impl Loader {
     fn read(&mut self, path: &Path) -> Result<Option<Table>, FileError> {
         if self.sources.len() >= MOST_FILES {
             return Err(FileError::TooMuch(path.to_owned()));
+        }
+        if let Some(planned) = self.planned.as_ref().filter(|it| it.is_at(path)) {
+            return table::parse(path, planned.text()).map(Some);
         }
         let Some((text, source)) = file::read(path)? else {
             return Ok(None);

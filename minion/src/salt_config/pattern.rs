@@ -9,15 +9,18 @@ use std::path::{Component, Path, PathBuf};
 
 use nix::unistd::{Uid, User};
 
-/// The files that a pattern names, sorted; none if nothing matches.
-pub(super) fn matches(pattern: &Path) -> io::Result<Vec<PathBuf>> {
+use super::planned::Planned;
+
+/// The files that a pattern names, sorted; none if nothing matches. A planned file
+/// counts as if it were there.
+pub(super) fn matches(pattern: &Path, planned: Option<&Planned>) -> io::Result<Vec<PathBuf>> {
     let mut found = vec![PathBuf::new()];
     for part in pattern.components() {
         found = match part {
             Component::Normal(name) if is_magic(name.as_bytes()) => {
                 let mut next = Vec::new();
                 for directory in &found {
-                    next.extend(children(directory, name.as_bytes())?);
+                    next.extend(children(directory, name.as_bytes(), planned)?);
                 }
                 next
             }
@@ -28,7 +31,9 @@ pub(super) fn matches(pattern: &Path) -> io::Result<Vec<PathBuf>> {
             | Component::ParentDir => found.into_iter().map(|path| path.join(part)).collect(),
         };
     }
-    found.retain(|path| path.symlink_metadata().is_ok());
+    found.retain(|path| {
+        path.symlink_metadata().is_ok() || planned.is_some_and(|planned| planned.is_at(path))
+    });
     sort(&mut found);
     Ok(found)
 }
@@ -51,7 +56,11 @@ pub(super) fn expand_home(path: &str) -> PathBuf {
     }
 }
 
-fn children(directory: &Path, pattern: &[u8]) -> io::Result<Vec<PathBuf>> {
+fn children(
+    directory: &Path,
+    pattern: &[u8],
+    planned: Option<&Planned>,
+) -> io::Result<Vec<PathBuf>> {
     let entries = match directory.read_dir() {
         Ok(entries) => entries,
         Err(error)
@@ -64,16 +73,23 @@ fn children(directory: &Path, pattern: &[u8]) -> io::Result<Vec<PathBuf>> {
         }
         Err(error) => return Err(error),
     };
-    let mut found = Vec::new();
-    for entry in entries {
-        let entry = entry?;
-        let name = entry.file_name();
-        let hidden = name.as_bytes().starts_with(b".") && !pattern.starts_with(b".");
-        if !hidden && fits(pattern, name.as_bytes()) {
-            found.push(entry.path());
+    let mut paths: Vec<PathBuf> = entries
+        .map(|entry| Ok(entry?.path()))
+        .collect::<io::Result<_>>()?;
+    if let Some(planned) = planned
+        && planned.is_in(directory)
+    {
+        let path = directory.join(planned.name());
+        if !paths.contains(&path) {
+            paths.push(path);
         }
     }
-    Ok(found)
+    paths.retain(|path| {
+        let name = path.file_name().unwrap_or_default().as_bytes();
+        let hidden = name.starts_with(b".") && !pattern.starts_with(b".");
+        !hidden && fits(pattern, name)
+    });
+    Ok(paths)
 }
 
 fn is_magic(name: &[u8]) -> bool {

@@ -1,5 +1,6 @@
 //! `/v1/audit`: the chain, for auditors.
 
+use std::borrow::Cow;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
@@ -7,6 +8,7 @@ use axum::extract::State;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use serde_json::json;
 
 use super::extract::{Auditor, Parameters};
@@ -16,7 +18,9 @@ use crate::signing::Service;
 /// `GET`: the records behind a place, and where the chain ends.
 ///
 /// The records stand in the answer byte for byte as they are hashed, so it is put together as text:
-/// whoever copies one out of it can compute its hash.
+/// whoever copies one out of it can compute its hash. What is no JSON object, because somebody
+/// changed the database meanwhile, stands there as a text, so that the others can be read and
+/// whoever verifies them finds what is no record.
 pub(super) async fn index(
     State(service): State<Arc<Service>>,
     _: Auditor,
@@ -34,7 +38,7 @@ pub(super) async fn index(
         if index > 0 {
             body.push(b',');
         }
-        body.extend_from_slice(record);
+        body.extend_from_slice(&as_json(record));
     }
     body.extend_from_slice(b"],\"head\":");
     body.extend_from_slice(json!(head).to_string().as_bytes());
@@ -49,6 +53,15 @@ pub(super) async fn index(
         }
     }
     Ok(response)
+}
+
+fn as_json(record: &[u8]) -> Cow<'_, [u8]> {
+    let is_object = record.starts_with(b"{") && record.ends_with(b"}");
+    if is_object && serde_json::from_slice::<IgnoredAny>(record).is_ok() {
+        return Cow::Borrowed(record);
+    }
+    let text = String::from_utf8_lossy(record);
+    Cow::Owned(json!(text).to_string().into_bytes())
 }
 
 /// The parameters.

@@ -4,17 +4,28 @@
 //! time, or before the service's first start, leaves a file in a directory of the state directory;
 //! the service records it and removes it. Each note has an id, so that one that was recorded and
 //! not removed is not recorded twice.
+//!
+//! The state directory is the service's user's, who could exchange what is in it at any moment. So
+//! root, whose commands leave notes as well, is that user while it does so, resolves each name once
+//! below an open directory and follows no link there.
+
+mod owner;
 
 use std::collections::BTreeMap;
-use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, fchown};
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use nix::libc::O_NOFOLLOW;
+use nix::errno::Errno;
+use nix::fcntl::{OFlag, open, openat, renameat};
+use nix::libc::{O_NOFOLLOW, O_NONBLOCK};
+use nix::sys::stat::{Mode, fstat, mkdirat};
+use nix::unistd::fsync;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use self::owner::AsOwner;
 use super::Actor;
 use crate::clock::Timestamp;
 
@@ -45,7 +56,7 @@ impl Inbox {
     #[must_use]
     pub fn new(state_dir: &Path) -> Self {
         Self {
-            directory: state_dir.join("audit-inbox"),
+            directory: state_dir.join(DIRECTORY_NAME),
         }
     }
 
@@ -53,40 +64,38 @@ impl Inbox {
     ///
     /// # Errors
     ///
-    /// Fails if the directory or the file cannot be written.
+    /// Fails if the directory or the file cannot be written, by its owner, or is a link.
     pub fn leave(&self, note: &Note) -> io::Result<()> {
         let state_dir = self.directory.parent().unwrap_or_else(|| Path::new("/"));
-        let owner = fs::symlink_metadata(state_dir)?;
-        let give = |file: &File| -> io::Result<()> {
-            // Root leaves notes to a service that has another user.
-            if nix::unistd::geteuid().is_root() {
-                fchown(file, Some(owner.uid()), Some(owner.gid()))?;
-            }
-            Ok(())
-        };
-        if DirBuilder::new()
-            .mode(0o700)
-            .create(&self.directory)
-            .is_ok()
-        {
-            give(&File::open(&self.directory)?)?;
+        let state = open(state_dir, DIRECTORY, Mode::empty())?;
+        let found = fstat(&state)?;
+        // Root leaves notes to a service that has another user.
+        let as_owner = AsOwner::enter(found.st_uid, found.st_gid)?;
+        match mkdirat(&state, DIRECTORY_NAME, Mode::S_IRWXU) {
+            Ok(()) | Err(Errno::EEXIST) => {}
+            Err(errno) => return Err(errno.into()),
         }
-        let name = self.directory.join(note.id.to_string());
-        let new = name.with_extension("new");
-        let mut file = OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(&new)?;
-        give(&file)?;
+        let inbox = openat(
+            &state,
+            DIRECTORY_NAME,
+            DIRECTORY | OFlag::O_NOFOLLOW,
+            Mode::empty(),
+        )?;
+        let (name, new) = (
+            format!("{}.{COMPLETE}", note.id),
+            format!("{}.new", note.id),
+        );
+        let mut file = File::from(openat(&inbox, new.as_str(), NEW, PRIVATE)?);
         file.write_all(&serde_json::to_vec(note)?)?;
         file.sync_all()?;
-        fs::rename(new, name.with_extension(COMPLETE))?;
-        File::open(&self.directory)?.sync_all()
+        renameat(&inbox, new.as_str(), &inbox, name.as_str())?;
+        fsync(&inbox)?;
+        drop(as_owner);
+        Ok(())
     }
 
-    /// The notes that are there, oldest first, with the files they are in; what cannot be read is
-    /// logged and left.
+    /// The notes that are there, oldest first, with the files they are in. What is no note is
+    /// logged and set aside under another name, so that it is not met again at each look.
     ///
     /// # Errors
     ///
@@ -98,7 +107,10 @@ impl Inbox {
             Err(error) => return Err(error),
         };
         let mut notes = Vec::new();
-        for entry in entries.take(MOST) {
+        for entry in entries {
+            if notes.len() >= MOST {
+                break;
+            }
             let path = entry?.path();
             if path
                 .extension()
@@ -108,10 +120,12 @@ impl Inbox {
             }
             match read(&path) {
                 Ok(note) => notes.push((path, note)),
-                Err(error) => {
+                // Another look will tell.
+                Err(Unread::Failed(error)) => {
                     let path = path.display();
-                    tracing::warn!(%path, %error, "this is no note for the audit log");
+                    tracing::warn!(%path, %error, "a note for the audit log cannot be read");
                 }
+                Err(Unread::NoNote(why)) => set_aside(&path, &why),
             }
         }
         notes.sort_by_key(|(_, note)| (note.time, note.id));
@@ -128,15 +142,58 @@ impl Inbox {
     }
 }
 
-fn read(path: &Path) -> io::Result<Note> {
+fn read(path: &Path) -> Result<Note, Unread> {
     let mut options = OpenOptions::new();
-    let file = options.read(true).custom_flags(O_NOFOLLOW).open(path)?;
-    if file.metadata()?.len() > LONGEST {
-        return Err(io::Error::other("it is too long"));
+    // A named pipe has no writer to wait for.
+    let options = options.read(true).custom_flags(O_NOFOLLOW | O_NONBLOCK);
+    let file = options.open(path).map_err(|error| {
+        let is_link = error.raw_os_error() == Some(nix::libc::ELOOP);
+        if is_link || error.kind() == io::ErrorKind::PermissionDenied {
+            return Unread::NoNote(error.to_string());
+        }
+        Unread::Failed(error)
+    })?;
+    let metadata = file.metadata().map_err(Unread::Failed)?;
+    if !metadata.is_file() {
+        return Err(Unread::NoNote("it is no regular file".to_owned()));
     }
-    Ok(serde_json::from_reader(io::BufReader::new(file))?)
+    if metadata.len() > LONGEST {
+        return Err(Unread::NoNote("it is too long".to_owned()));
+    }
+    let mut text = Vec::new();
+    let mut file = file.take(LONGEST);
+    file.read_to_end(&mut text).map_err(Unread::Failed)?;
+    serde_json::from_slice(&text).map_err(|error| Unread::NoNote(error.to_string()))
 }
 
+/// Why there is no note from a file.
+enum Unread {
+    /// The system did not let us look.
+    Failed(io::Error),
+    /// It never will be one.
+    NoNote(String),
+}
+
+fn set_aside(path: &Path, why: &str) {
+    let aside = path.with_extension("no-note");
+    let moved = fs::rename(path, &aside);
+    let path = path.display();
+    match moved {
+        Ok(()) => tracing::warn!(%path, why, "this is no note for the audit log; set aside"),
+        Err(error) => tracing::warn!(%path, why, %error, "this is no note, and stays in the way"),
+    }
+}
+
+const DIRECTORY_NAME: &str = "audit-inbox";
+const DIRECTORY: OFlag = OFlag::O_RDONLY
+    .union(OFlag::O_DIRECTORY)
+    .union(OFlag::O_CLOEXEC);
+const NEW: OFlag = OFlag::O_WRONLY
+    .union(OFlag::O_CREAT)
+    .union(OFlag::O_EXCL)
+    .union(OFlag::O_NOFOLLOW)
+    .union(OFlag::O_CLOEXEC);
+const PRIVATE: Mode = Mode::S_IRUSR.union(Mode::S_IWUSR);
 /// What the name of a whole note ends with.
 const COMPLETE: &str = "json";
 /// A command line of 1 KiB and what belongs to it.
@@ -145,46 +202,4 @@ const LONGEST: u64 = 16 * 1024;
 const MOST: usize = 256;
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn note(number: i64) -> Note {
-        Note {
-            id: Uuid::new_v4(),
-            time: Timestamp::from_unix(number).unwrap(),
-            actor: Actor::service(),
-            command: "hsm init".to_owned(),
-            detail: BTreeMap::from([("exit_code".to_owned(), "0".to_owned())]),
-        }
-    }
-
-    #[test]
-    fn notes_come_in_order_and_once_removed_no_more() {
-        let state_dir = tempfile::TempDir::new().unwrap();
-        let inbox = Inbox::new(state_dir.path());
-        assert_eq!(inbox.notes().unwrap(), []);
-        let (first, second) = (note(1), note(2));
-        inbox.leave(&second).unwrap();
-        inbox.leave(&first).unwrap();
-        let notes = inbox.notes().unwrap();
-        let found: Vec<&Note> = notes.iter().map(|(_, note)| note).collect();
-        assert_eq!(found, [&first, &second]);
-        for (path, _) in &notes {
-            assert_eq!(path.metadata().unwrap().mode() & 0o777, 0o600);
-            inbox.remove(path).unwrap();
-        }
-        assert_eq!(inbox.notes().unwrap(), []);
-    }
-
-    #[test]
-    fn what_is_no_note_is_left_alone() {
-        let state_dir = tempfile::TempDir::new().unwrap();
-        let inbox = Inbox::new(state_dir.path());
-        inbox.leave(&note(1)).unwrap();
-        let directory = state_dir.path().join("audit-inbox");
-        fs::write(directory.join("x.json"), "{}").unwrap();
-        fs::write(directory.join("half.new"), "{").unwrap();
-        std::os::unix::fs::symlink("/etc/passwd", directory.join("link.json")).unwrap();
-        assert_eq!(inbox.notes().unwrap().len(), 1);
-    }
-}
+mod tests;

@@ -6,9 +6,9 @@
 
 use minion::verify::{Algorithm, Fingerprint, KeyHash, PublicKey, Signature};
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 use uuid::Uuid;
 
-use crate::audit::Record;
 use crate::audit::chain::Head;
 use crate::authorize::MasterId;
 use crate::clock::Timestamp;
@@ -23,11 +23,11 @@ pub struct SigningKeys {
 }
 
 /// A part of the audit log: `GET /v1/audit`.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Deserialize)]
 pub struct AuditPage {
-    /// The records, in order. What they hash to is what they are encoded as again: a record has one
-    /// form.
-    pub records: Vec<Record>,
+    /// The records, in order, as they were sent: what one of them hashes to is these very bytes, and
+    /// whether they are a record is for whoever verifies them.
+    pub records: Vec<Box<RawValue>>,
     /// Where the chain ends.
     pub head: Option<Head>,
 }

@@ -10,6 +10,7 @@ use anyhow::Context;
 use hsm_config::Hsm;
 use uuid::Uuid;
 
+use crate::anchor;
 use crate::authorize::OperatorsCa;
 use crate::config::{Config, ConfigArgument};
 use crate::hsm::worker::Worker;
@@ -65,7 +66,6 @@ fn load(arguments: Arguments) -> anyhow::Result<(Hsm, OperatorsCa, Option<Uuid>)
 
 fn operators(config: &Config) -> anyhow::Result<OperatorsCa> {
     let path = &config.tls.operators_ca;
-    let pem = std::fs::read(path)
-        .with_context(|| format!("failed to read the operators' CA {}", path.display()))?;
+    let pem = anchor::read(path).context("the operators' CA is of no use")?;
     OperatorsCa::from_pem(&pem).with_context(|| format!("{} is of no use", path.display()))
 }

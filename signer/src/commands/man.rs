@@ -40,9 +40,19 @@ pub fn run(arguments: &Arguments, line: clap::Command) -> anyhow::Result<ExitCod
 }
 
 fn pages(directory: &Path, line: clap::Command) -> anyhow::Result<usize> {
-    clap_mangen::generate_to(line, directory)
-        .with_context(|| format!("failed to write to {}", directory.display()))?;
-    Ok(fs::read_dir(directory)?.count())
+    let mut line = line.disable_help_subcommand(true);
+    line.build();
+    write(directory, &line).with_context(|| format!("failed to write to {}", directory.display()))
+}
+
+/// Writes the page of a command and those of what is below it; how many they are.
+fn write(directory: &Path, command: &clap::Command) -> std::io::Result<usize> {
+    let mut written = 1_usize;
+    for inner in command.get_subcommands().filter(|it| !it.is_hide_set()) {
+        written = written.saturating_add(write(directory, inner)?);
+    }
+    clap_mangen::Man::new(command.clone()).generate_to(directory)?;
+    Ok(written)
 }
 
 #[cfg(test)]
@@ -55,7 +65,10 @@ mod tests {
     #[test]
     fn every_command_has_a_page() {
         let directory = tempfile::tempdir().unwrap();
-        pages(directory.path(), Cli::command()).unwrap();
+        fs::write(directory.path().join("ls.1"), "another's page").unwrap();
+        let written = pages(directory.path(), Cli::command()).unwrap();
+        let there = directory.path().read_dir().unwrap().count();
+        assert_eq!(written + 1, there, "the other one was there before");
         for name in [
             "mastersign.1",
             "mastersign-masters-accept.1",

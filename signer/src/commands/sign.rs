@@ -12,6 +12,8 @@ use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
 use minion::verify::{Fingerprint, KeyHash};
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
 use serde_json::{Value, json};
 
 use crate::audit::sink::Follower;
@@ -23,6 +25,7 @@ use crate::offline::{Checked, Claim, ClaimError, RequestFile};
 use crate::server;
 use crate::signing::{Answer, Examiner, Parts, Ready, Service};
 use crate::store::{Sqlite, Store};
+use crate::tls::ClientVerifier;
 use crate::{memory, terminal, tls};
 
 /// The arguments of `mastersign sign`.
@@ -104,7 +107,8 @@ async fn sign(
         config.store.id,
     )
     .await?;
-    let claim = request.claim(store.uuid(), checked.tls.verifier(), SystemClock.now())?;
+    let clients = checked.tls.verifier();
+    let claim = request.claim(store.uuid(), clients, SystemClock.now())?;
     let heads = server::tell_heads(config, &store);
     let asked = match claim.prove(SystemClock.now(), arguments.max_age) {
         Ok(asked) => asked,
@@ -125,7 +129,7 @@ async fn sign(
         examiner: Examiner::start().context("cannot start a thread")?,
         signing: config.signing.clone(),
     });
-    let ended = work(arguments, request, &asked, &service, &pool).await;
+    let ended = work(arguments, request, &asked, clients, &service, &pool).await;
     service.close().await;
     pool.shutdown().await;
     close(&store, heads).await?;
@@ -167,6 +171,7 @@ async fn work(
     arguments: &Arguments,
     request: &RequestFile,
     asked: &Checked,
+    clients: &ClientVerifier,
     service: &Service,
     pool: &Pool,
 ) -> anyhow::Result<Option<Arc<Ready>>> {
@@ -179,7 +184,7 @@ async fn work(
         Err(_) => {}
     }
     if let Some(hash) = arguments.accept {
-        accept(arguments, &request.master, hash, asked, service).await?;
+        accept(arguments, &request.master, hash, asked, clients, service).await?;
     }
     ready(pool, service.store()).await?;
     match service.put_file(asked).await? {
@@ -223,6 +228,7 @@ async fn accept(
     master: &MasterId,
     hash: KeyHash,
     asked: &Checked,
+    operators: &ClientVerifier,
     service: &Service,
 ) -> anyhow::Result<()> {
     ensure!(
@@ -255,6 +261,14 @@ async fn accept(
         time: SystemClock.now(),
     };
     let signed = SignedStatement::sign(&statement, &key, &certificate)?;
+    // A statement holds for ever, so the checks of statements know no revocation lists: whoever
+    // hands one in over a connection was judged by them in the handshake.
+    let chain: Vec<_> = CertificateDer::pem_slice_iter(certificate.as_bytes())
+        .collect::<Result<_, _>>()
+        .context("the admin's certificate is not PEM")?;
+    operators
+        .admit(&chain, SystemClock.now())
+        .context("the admin's certificate is refused; nothing was accepted")?;
     service.decide_here(&signed).await?;
     Ok(())
 }

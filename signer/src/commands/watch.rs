@@ -19,6 +19,7 @@ use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use clap::ValueEnum;
+use minion::salt_config::Planned;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::Instant;
 
@@ -26,7 +27,8 @@ use self::follow::Followed;
 use self::report::{Report, Word};
 use super::fetch::SettingsArguments;
 use crate::clock::{Clock, SystemClock};
-use crate::fetch::drop_in::Change;
+use crate::fetch::directory::FileName;
+use crate::fetch::drop_in::{self, Change};
 use crate::fetch::salt_config::SaltMaster;
 use crate::fetch::settings::SALT_CONFIG;
 use crate::terminal;
@@ -162,8 +164,15 @@ impl Watch {
         let mut interrupt = signal(SignalKind::interrupt()).context("cannot wait for signals")?;
         loop {
             // Before the cycle: what changes meanwhile is seen after it.
-            let followed = Followed::new(self.followed());
-            let report = cycle::run();
+            let mut followed = Followed::new(self.followed());
+            let mut report = cycle::run();
+            if report.result.is_success() {
+                self.success = Some(SystemClock.now());
+                if self.drop_in && self.tell_salt(&mut report)? {
+                    // What we changed ourselves is no reason for another cycle.
+                    followed = followed.renewed(vec![self.drop_ins(), self.drop_in_file()]);
+                }
+            }
             let report = self.settle(report)?;
             if once {
                 return Ok(ExitCode::from(report.result.code()));
@@ -179,21 +188,19 @@ impl Watch {
 
     /// Draws the consequences of a cycle.
     fn settle(&mut self, mut report: Report) -> anyhow::Result<Report> {
-        if report.result.is_success() {
-            self.failures = 0;
-            self.success = Some(SystemClock.now());
-            if self.drop_in
-                && let Err(error) = self.tell_salt(&report)
-            {
-                report.result = Word::Error;
-                report.detail = format!("{error:#}");
-            }
-        } else {
-            self.failures = self.failures.saturating_add(1);
-        }
         if let Ok(salt) = SaltMaster::load(&self.salt_config) {
             report.serves = salt.signs && salt.uses_file;
         }
+        if self.drop_in && report.result.is_success() && !report.serves {
+            // Only if somebody changed them since they were judged.
+            report.result = Word::Error;
+            report.detail = "Salt's settings have changed meanwhile".to_owned();
+        }
+        self.failures = if report.result.is_success() {
+            0
+        } else {
+            self.failures.saturating_add(1)
+        };
         if let Some(path) = &self.textfile {
             let text = metrics::text(&report, SystemClock.now(), self.success);
             if let Err(error) = metrics::write(path, &text) {
@@ -214,41 +221,70 @@ impl Watch {
         Ok(report)
     }
 
-    /// Writes the drop-in, and takes it back if Salt would not do as it says.
-    fn tell_salt(&self, report: &Report) -> anyhow::Result<()> {
+    /// Has Salt serve the file that the cycle found good; whether `master.d` was changed for it.
+    fn tell_salt(&self, report: &mut Report) -> anyhow::Result<bool> {
+        let told = match self.write_drop_in(report) {
+            Ok(change) => change,
+            Err(error) => {
+                report.result = Word::Error;
+                report.detail = format!("{error:#}");
+                // The old one may be gone, or half of a change done.
+                return Ok(true);
+            }
+        };
+        if told == Change::Written {
+            terminal::note(
+                "wrote master.d/50-mastersign.conf: salt-master serves the signature from its next \
+                 start on",
+            )?;
+        }
+        Ok(told != Change::None)
+    }
+
+    /// Writes the drop-in if Salt would do as it says, and takes an old one away if not.
+    ///
+    /// That is judged before anything is written: what comes and goes again would have
+    /// deploy/mastersign-restart.path restart salt-master each time, with settings half overruled.
+    fn write_drop_in(&self, report: &Report) -> anyhow::Result<Change> {
         let Some(name) = &report.name else {
-            return Ok(());
+            return Ok(Change::None);
         };
         // Only with a file that verifies: without one salt-master ends at its start.
         let sha256 = report
             .sha256
             .as_deref()
             .context("the file is not there or does not verify; Salt is not told to serve it")?;
-        let change = cycle::write(name, sha256)?;
-        let salt = SaltMaster::load(&self.salt_config)?;
-        let lines = salt.missing_lines(name);
-        if !lines.is_empty() || salt.signature_name.as_deref() != Some(name.as_str()) {
-            cycle::undo()?;
-            anyhow::bail!(
-                "another file of Salt's configuration overrules master.d/50-mastersign.conf, which \
-                 was taken away again. Salt would lack: {}",
-                lines.join("; ")
-            );
+        // Without the directory the child says what to do.
+        if self.drop_ins().is_dir() {
+            let content = drop_in::content(&FileName::new(name)?, cycle::hash(sha256)?);
+            let planned = Planned::new(&self.drop_in_file(), content)
+                .with_context(|| format!("failed to find {}", self.drop_ins().display()))?;
+            let salt = SaltMaster::load_planned(&self.salt_config, planned)?;
+            let lines = salt.missing_lines(name);
+            if !lines.is_empty() || salt.signature_name.as_deref() != Some(name.as_str()) {
+                if self.drop_in_file().symlink_metadata().is_ok() {
+                    cycle::undo()?;
+                }
+                anyhow::bail!(
+                    "another file of Salt's configuration overrules master.d/50-mastersign.conf, \
+                     which is therefore not there. Salt would lack: {}",
+                    lines.join("; ")
+                );
+            }
         }
-        if change == Change::Written {
-            terminal::note(
-                "wrote master.d/50-mastersign.conf: salt-master serves the signature from its next \
-                 start on",
-            )?;
-        }
-        Ok(())
+        cycle::write(name, sha256)
+    }
+
+    fn drop_ins(&self) -> PathBuf {
+        drop_in::directory(&self.salt_config)
+    }
+
+    fn drop_in_file(&self) -> PathBuf {
+        self.drop_ins().join(drop_in::NAME)
     }
 
     fn followed(&self) -> Vec<PathBuf> {
-        let mut paths = vec![
-            self.salt_config.join("master"),
-            self.salt_config.join("master.d"),
-        ];
+        let mut paths = vec![self.salt_config.join("master"), self.drop_ins()];
         paths.extend(self.last.iter().flat_map(|last| last.follow.clone()));
         paths
     }

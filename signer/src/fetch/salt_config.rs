@@ -7,7 +7,7 @@
 
 use std::path::{Path, PathBuf};
 
-use minion::salt_config::{self, Daemon, FileError, Loaded, Source, Table, below, normal};
+use minion::salt_config::{self, Daemon, FileError, Loaded, Planned, Source, Table, below, normal};
 use secrecy::SecretString;
 use serde_json::Value;
 
@@ -50,6 +50,17 @@ impl SaltMaster {
             return Err(SaltConfigError::NoDirectory(directory.to_owned()));
         }
         let loaded = salt_config::load(Daemon::Master, &directory.join("master"))?;
+        Self::read(loaded)
+    }
+
+    /// Reads the same as it would be with a file of this content in `master.d`.
+    ///
+    /// # Errors
+    ///
+    /// As [`load`](Self::load).
+    pub fn load_planned(directory: &Path, planned: Planned) -> Result<Self, SaltConfigError> {
+        let main = directory.join("master");
+        let loaded = salt_config::load_planned(Daemon::Master, &main, Some(planned))?;
         Self::read(loaded)
     }
 

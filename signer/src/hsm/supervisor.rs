@@ -39,6 +39,8 @@ pub(super) struct Supervisor {
     pub(super) refused: Option<[u8; 32]>,
     /// The PIN was handed over, and its holder said to risk it.
     pub(super) force: bool,
+    /// The PIN was handed over, and no token has taken it yet.
+    is_offered: bool,
     /// Who waits for what becomes of the PIN that was handed over.
     asked: Option<oneshot::Sender<(State, String)>>,
     /// Rings when an operator lifted a latch.
@@ -76,6 +78,7 @@ impl Supervisor {
             inherited,
             refused: None,
             force: false,
+            is_offered: false,
             asked: None,
             unlatched,
             is_promising: true,
@@ -137,6 +140,7 @@ impl Supervisor {
     fn take(&mut self, offer: Offer) {
         self.pin = Some(offer.pin);
         self.force = offer.force;
+        self.is_offered = true;
         self.asked = Some(offer.outcome);
     }
 
@@ -222,6 +226,7 @@ impl Supervisor {
             verdict = ready.verdict,
             "the HSM is ready"
         );
+        self.is_offered = false;
         self.answer(State::Ready, &detail);
         let deadline = self.hsm.pool.sign_deadline;
         let mut serving = Serving::new(&self.shared, self.index, sessions, deadline);
@@ -269,6 +274,14 @@ impl Supervisor {
         match reason {
             NotReady::CountLow => {
                 self.stay(State::PinCountLow, start::COUNT_LOW);
+                if std::mem::take(&mut self.is_offered) {
+                    // Whoever handed it over was told; when the token counts no more is no moment
+                    // that he chose.
+                    self.pin = None;
+                    if !pin::is_rereadable(&self.hsm.pin) {
+                        return Next::Unlock;
+                    }
+                }
                 Next::Start(PIN_POLL)
             }
             NotReady::Ending(detail) => self.not_started(&detail),
@@ -285,6 +298,7 @@ impl Supervisor {
                 detail,
             } => {
                 self.stay(State::PinLatched, &detail);
+                self.is_offered = false;
                 // Whatever lifts the latch, what is tried next is what the source holds then, or
                 // what is handed over then.
                 if pin::is_rereadable(&self.hsm.pin) || self.hsm.pin == PinSource::Locked {
@@ -461,3 +475,6 @@ fn chance() -> u16 {
 const PIN_POLL: Duration = Duration::from_secs(20);
 const LOCKED: &str =
     "no PIN source is configured; `mastersign hsm unlock` on this machine hands a PIN over";
+
+#[cfg(test)]
+mod tests;

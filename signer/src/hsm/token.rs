@@ -40,6 +40,8 @@ pub use session::Session;
 
 use raw::Raw;
 
+use crate::anchor;
+
 /// A PKCS#11 module, loaded and initialised for the rest of the process.
 #[derive(Clone, Debug)]
 pub struct Module {
@@ -270,12 +272,28 @@ pub struct Library {
 ///
 /// Fails if the file cannot be read or holds no RSA public key.
 pub fn read_pinned(path: &Path) -> Result<PublicKey, Error> {
-    let failed = |source: Box<dyn std::error::Error + Send + Sync>| Error::PinnedKey {
-        path: path.to_owned(),
-        source,
-    };
+    let failed = |source| pinned_key(path, source);
     let text = fs::read_to_string(path).map_err(|error| failed(error.into()))?;
     PublicKey::decode(&text).map_err(|error| failed(error.into()))
+}
+
+/// Reads the pinned public key of the configuration, which nobody else may have written.
+///
+/// # Errors
+///
+/// As [`read_pinned`], and if somebody else may have.
+pub fn read_trusted(path: &Path) -> Result<PublicKey, Error> {
+    let failed = |source| pinned_key(path, source);
+    let content = anchor::read(path).map_err(|error| failed(error.into()))?;
+    let text = String::from_utf8(content).map_err(|error| failed(error.into()))?;
+    PublicKey::decode(&text).map_err(|error| failed(error.into()))
+}
+
+fn pinned_key(path: &Path, source: Box<dyn std::error::Error + Send + Sync>) -> Error {
+    Error::PinnedKey {
+        path: path.to_owned(),
+        source,
+    }
 }
 
 /// Checks that the key on the token is the pinned one.

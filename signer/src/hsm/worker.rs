@@ -74,7 +74,10 @@ impl Worker {
         };
         std::thread::Builder::new()
             .name("keeper".to_owned())
-            .spawn(move || keeper.run(&login))?;
+            .spawn(move || {
+                let _end = EndWithPanic;
+                keeper.run(&login);
+            })?;
         let reader = Reader {
             link: self.link,
             gate,
@@ -84,6 +87,20 @@ impl Worker {
         reader.run(self.socket);
         end_process();
         Ok(())
+    }
+}
+
+/// Ends the process when its thread panics: the first thread would go on waiting for orders that
+/// nobody carries out, and the service for a worker that seems to start, up to its deadline.
+///
+/// Without a report, for whether the token judged the PIN is as unknown as when a worker crashes.
+struct EndWithPanic;
+
+impl Drop for EndWithPanic {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            end_process();
+        }
     }
 }
 

@@ -119,6 +119,11 @@ impl Change {
         self.puts.iter().map(|(key, _)| key).chain(&self.deletes)
     }
 
+    /// What it records that is recorded once.
+    pub(super) fn once(&self) -> impl Iterator<Item = Once> {
+        self.effects.iter().filter_map(Effect::once)
+    }
+
     /// Changes the memory; `revision` is that of the transaction that wrote the rows.
     pub(super) fn apply(self, state: &mut State, revision: u64) {
         let sound: HashSet<&str> = self.written().map(Key::as_str).collect();
@@ -152,7 +157,28 @@ pub(super) enum Effect {
     Unlatched([u8; 32]),
 }
 
+/// What is recorded once and changes no row.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Once {
+    Command(Uuid),
+    Served(String, KeyHash),
+}
+
 impl Effect {
+    /// What must not happen a second time in one transaction; rows guard themselves.
+    fn once(&self) -> Option<Once> {
+        match self {
+            Self::Command(id) => Some(Once::Command(*id)),
+            Self::Served(identity, key) => Some(Once::Served(identity.clone(), *key)),
+            Self::Forgotten(_)
+            | Self::Latched(..)
+            | Self::Master(_)
+            | Self::Signature(_)
+            | Self::SigningKey(_)
+            | Self::Unlatched(_) => None,
+        }
+    }
+
     fn apply(self, state: &mut State) {
         match self {
             Self::Command(id) => {

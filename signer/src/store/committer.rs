@@ -6,7 +6,7 @@
 //! writes starts the next group. Letting callers chain their own records instead would make them
 //! all race for the head of the chain.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeSet, HashSet, VecDeque};
 use std::fmt;
 use std::mem;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::backend::{self, Backend, Commit, Guard, Key, Transaction};
-use super::change::{Change, Operation, Step, View};
+use super::change::{Change, Once, Operation, Step, View};
 use super::coming::Coming;
 use super::layout::Row;
 use super::row::{self, HeadRow};
@@ -287,24 +287,31 @@ pub(super) struct Group {
     changes: Vec<Change>,
     records: Vec<(Key, Vec<u8>)>,
     written: BTreeSet<Key>,
+    /// What happens once, without a row that would say that it has happened.
+    once: HashSet<Once>,
     /// Where the audit chain ends with this group.
     head: Head,
 }
 
 impl Group {
-    const fn new(head: Head) -> Self {
+    fn new(head: Head) -> Self {
         Self {
             jobs: Vec::new(),
             changes: Vec::new(),
             records: Vec::new(),
             written: BTreeSet::new(),
+            once: HashSet::new(),
             head,
         }
     }
 
-    /// Whether the change was decided on a row that this group writes.
+    /// Whether the change was decided on a row that this group writes, or would be the second one
+    /// of a kind that there is once.
     fn collides(&self, change: &Change) -> bool {
         let guarded = change.guards.iter().map(Guard::key);
+        if change.once().any(|once| self.once.contains(&once)) {
+            return true;
+        }
         guarded
             .chain(change.written())
             .any(|key| self.written.contains(key))
@@ -322,6 +329,7 @@ impl Group {
         };
         self.records.push((Row::AuditRecord(seq).name(), bytes));
         self.written.extend(change.written().cloned());
+        self.once.extend(change.once());
         self.changes.push(change);
         Ok(())
     }

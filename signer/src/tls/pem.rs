@@ -9,10 +9,20 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer};
 use zeroize::Zeroizing;
 
+use crate::anchor::{self, AnchorError};
+
 /// All certificates of a file, at least one.
 pub(super) fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, PemError> {
-    let text = read(path, |_| Ok(()))?;
-    let certificates: Vec<_> = CertificateDer::pem_slice_iter(&text)
+    certificates_in(path, &read(path, |_| Ok(()))?)
+}
+
+/// The same of a file that says whom to believe.
+pub(super) fn authorities(path: &Path) -> Result<Vec<CertificateDer<'static>>, PemError> {
+    certificates_in(path, &anchor::read(path)?)
+}
+
+fn certificates_in(path: &Path, text: &[u8]) -> Result<Vec<CertificateDer<'static>>, PemError> {
+    let certificates: Vec<_> = CertificateDer::pem_slice_iter(text)
         .collect::<Result<_, _>>()
         .map_err(|_| PemError::NoCertificate(path.to_owned()))?;
     if certificates.is_empty() {
@@ -25,7 +35,7 @@ pub(super) fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, 
 pub(super) fn revocations(
     path: &Path,
 ) -> Result<Vec<CertificateRevocationListDer<'static>>, PemError> {
-    let text = read(path, |_| Ok(()))?;
+    let text = anchor::read(path)?;
     let lists: Vec<_> = CertificateRevocationListDer::pem_slice_iter(&text)
         .collect::<Result<_, _>>()
         .map_err(|_| PemError::NoRevocations(path.to_owned()))?;
@@ -74,6 +84,9 @@ fn read(
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum PemError {
+    /// A file that says whom to believe, and that somebody else may have written.
+    #[error(transparent)]
+    Anchor(#[from] AnchorError),
     /// A private key that others can read.
     #[error(
         "{} holds a private key and may be read by others (mode {mode:04o}); \

@@ -215,6 +215,44 @@ fn a_key_that_others_can_read_is_refused() {
 }
 
 #[test]
+fn an_authority_or_a_revocation_list_that_others_may_write_is_refused_at_start_and_later() {
+    use std::os::unix::fs::PermissionsExt;
+    let setting = Setting::new();
+    setting.write("masters.crl", &setting.masters.revoke(&[]));
+    setting.write("operators.crl", &setting.operators.revoke(&[]));
+    let files = config::Tls {
+        masters_crl: Some(setting.path().join("masters.crl")),
+        operators_crl: Some(setting.path().join("operators.crl")),
+        ..setting.files()
+    };
+    let now = SystemClock.now();
+    let load = || ServerTls::load(&files, now);
+    let live = Live::new(files.clone(), load().unwrap());
+    for name in [
+        "masters.pem",
+        "operators.pem",
+        "masters.crl",
+        "operators.crl",
+    ] {
+        let path = setting.path().join(name);
+        let allow = |mode| std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode));
+        allow(0o622).unwrap();
+        for error in [
+            load().unwrap_err(),
+            live.reload(now, Look::IfChanged).unwrap_err(),
+        ] {
+            assert!(
+                matches!(&error, TlsError::Pem(PemError::Anchor(_))),
+                "{name}: {error}"
+            );
+        }
+        assert!(live.problem().unwrap().contains(name));
+        allow(0o600).unwrap();
+        assert!(live.reload(now, Look::IfChanged).unwrap());
+    }
+}
+
+#[test]
 fn a_certificate_that_does_not_fit_its_key_or_ended_is_refused() {
     let setting = Setting::new();
     let other = setting.operators.issue(&Leaf::server());

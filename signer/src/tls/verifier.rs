@@ -7,6 +7,7 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use rustls::client::danger::HandshakeSignatureValid;
 use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, UnixTime};
@@ -22,6 +23,7 @@ use x509_parser::prelude::FromDer;
 
 use super::peer::Peer;
 use crate::authorize::Identity;
+use crate::clock::Timestamp;
 
 /// Checks the chain of a client against the authority for its identity.
 #[derive(Debug)]
@@ -76,6 +78,23 @@ impl ClientVerifier {
             operators,
             hints,
         })
+    }
+}
+
+impl ClientVerifier {
+    /// Judges a client that made no connection, whose certificate came as a file, as a handshake
+    /// would; the certificate comes first, its intermediates behind it.
+    ///
+    /// # Errors
+    ///
+    /// Fails as the handshake would, also if there is no certificate.
+    pub fn admit(&self, chain: &[CertificateDer<'_>], now: Timestamp) -> Result<(), rustls::Error> {
+        let (leaf, others) = chain
+            .split_first()
+            .ok_or(rustls::Error::NoCertificatesPresented)?;
+        let seconds = u64::try_from(now.unix()).unwrap_or(0);
+        let now = UnixTime::since_unix_epoch(Duration::from_secs(seconds));
+        self.verify_client_cert(leaf, others, now).map(|_| ())
     }
 }
 

@@ -70,6 +70,8 @@ async fn an_auditor_reads_exports_and_checks_the_log_of_a_running_service() {
     assert_eq!(status.code(), Some(42));
     assert!(error.contains("cut off"), "{error}");
 
+    a_later_part_is_judged(&site, &audit, head);
+
     // Nobody else reads it.
     let mut command = mastersign().unwrap();
     command.args(["audit", "tail", "--url"]).arg(service.url());
@@ -77,6 +79,21 @@ async fn an_auditor_reads_exports_and_checks_the_log_of_a_running_service() {
     let (status, _, error) = attempt(&command).unwrap();
     assert_eq!(status.code(), Some(1));
     assert!(error.contains("auditor"), "{error}");
+}
+
+/// A later part is not altered, and what came before it is not judged.
+fn a_later_part_is_judged(site: &Site, audit: &dyn Fn(&[&str]) -> Command, head: &str) {
+    let part = site.directory().join("part.jsonl");
+    let out = format!("--out={}", part.display());
+    run(&audit(&["export", "--after=1", &out])).unwrap();
+    let mut verify = mastersign().unwrap();
+    verify.args(["audit", "verify", "--head", head, "--file"]);
+    let told = run(verify.arg(&part)).unwrap();
+    assert!(told.starts_with("records 2 to "), "{told}");
+    assert!(told.contains("not judged: records 1 to 1,"), "{told}");
+    let mut tail = mastersign().unwrap();
+    tail.args(["audit", "tail", "-n", "1", "--file"]).arg(&part);
+    assert_eq!(run(&tail).unwrap().lines().count(), 1);
 }
 
 #[test]
@@ -326,6 +343,41 @@ fn an_edit_in_the_database_is_found_and_named() {
     let (status, _, error) = attempt(&verify).unwrap();
     assert_eq!(status.code(), Some(42));
     assert!(error.contains("record 1"), "{error}");
+}
+
+#[test]
+fn an_edit_beneath_a_running_service_is_found_in_what_it_sends() {
+    let site = Site::create().unwrap();
+    site.without_hsm().unwrap();
+    let service = site.serve().unwrap();
+    let papers = site.pki().auditor("eve").unwrap();
+    let mut verify = mastersign().unwrap();
+    verify.args(["audit", "verify", "--url"]).arg(service.url());
+    verify.args(papers.options());
+    run(&verify).unwrap();
+    let database = rusqlite::Connection::open(site.database()).unwrap();
+    for (from, to) in [
+        // Another spelling of the same record, and what is no JSON at all.
+        ("{", "{ "),
+        ("}", "} "),
+        ("\"seq\":1", "\"seq\":1]"),
+    ] {
+        let edit = |from: &str, to: &str| {
+            let edited = database.execute(
+                "UPDATE rows SET value = CAST(replace(CAST(value AS TEXT), ?1, ?2) AS BLOB) \
+                 WHERE name LIKE 'audit/record/%'",
+                [from, to],
+            );
+            assert_ne!(edited.unwrap(), 0);
+        };
+        edit(from, to);
+        let (status, said, error) = attempt(&verify).unwrap();
+        assert_eq!(status.code(), Some(42), "{to}: {said}{error}");
+        assert!(error.contains("record 1"), "{error}");
+        edit(to, from);
+    }
+    run(&verify).unwrap();
+    assert!(service.stop().unwrap().success());
 }
 
 /// All records with everything in them, one a line.

@@ -6,6 +6,7 @@ use std::process::Command;
 
 use minion::verify::{Algorithm, PublicKey, Signature};
 use serde_json::Value;
+use signer::pki::Scope;
 use softhsm_tests::binaries::mastersign;
 use softhsm_tests::pki::Papers;
 use softhsm_tests::process::{attempt, run};
@@ -213,6 +214,31 @@ fn shows_each_refused_proof(scene: &Scene) {
     }
     let key = format!("\"{}\"", scene.key().hash());
     assert_eq!(scene.recorded(&["\"proof-refused\"", &key]), 4);
+}
+
+#[test]
+fn the_certificate_of_an_admin_who_was_revoked_accepts_nothing() {
+    let mut scene = Scene::create();
+    let request = scene.request("east.request");
+    let directory = scene.site.pki().authority(Scope::Operators);
+    let directory = directory.parent().unwrap();
+    let mut revoke = mastersign().unwrap();
+    revoke.args(["pki", "revoke", "mastersign:admin:ada", "--dir"]);
+    run(revoke.arg(directory.parent().unwrap())).unwrap();
+    let list = directory.join("ca.crl");
+    let line = format!("[tls]\noperators_crl = {list:?}\n");
+    scene.site.exchange("[tls]\n", &line).unwrap();
+
+    let (status, _, why) = attempt(&scene.accept(&request)).unwrap();
+    assert_eq!(status.code(), Some(1), "{why}");
+    assert!(why.contains("nothing was accepted"), "{why}");
+    assert_eq!(scene.recorded(&["\"key-accepted\""]), 0);
+    assert_eq!(scene.signed(), 0);
+
+    // Another one whom the same authority vouches for.
+    scene.admin = scene.site.pki().admin("olga").unwrap();
+    run(&scene.accept(&request)).unwrap();
+    assert_eq!(scene.signed(), 1);
 }
 
 #[test]

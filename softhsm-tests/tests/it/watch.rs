@@ -1,11 +1,15 @@
 //! `mastersign watch` on a master's files, without a salt-master: what it writes when, and what it
 //! leaves alone.
 
+use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 use minion::verify::{Algorithm, PublicKey, Signature};
+use nix::errno::Errno;
+use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
 use openssl::pkey::PKey;
 use openssl::rsa::Rsa;
 use softhsm_tests::binaries::mastersign;
@@ -233,6 +237,43 @@ fn an_undo_beside_a_running_watch_is_refused_and_says_what_to_stop() {
 }
 
 #[test]
+fn settings_that_another_file_overrules_are_neither_written_nor_asked_for_in_a_loop() {
+    let scene = Scene::create();
+    let (status, _, said) = attempt(&scene.command(&["--once"])).unwrap();
+    assert_eq!(status.code(), Some(3), "{said}");
+    scene.accept();
+    let master_d = scene.master.config_dir().join("master.d");
+    let later = master_d.join("99-local.conf");
+    fs::write(&later, "master_use_pubkey_signature: False\n").unwrap();
+    let seen = Changes::of(&master_d);
+    let watch = Process::start(&mut scene.command(&["--interval=1h", "--drop-in"])).unwrap();
+    let log = watch.log();
+    log.wait_for("overrules").unwrap();
+    let first = Instant::now();
+    let mark = log.len();
+    log.wait_for_after(mark, "overrules").unwrap();
+    // The first wait is 10 s. A change of master.d, by whomever, would have ended it.
+    assert!(first.elapsed() > Duration::from_secs(5));
+    assert!(scene.verifies(), "the file is there all the same");
+    assert_eq!(seen.of_ours(), 0, "deploy/mastersign-restart.path");
+
+    fs::remove_file(&later).unwrap();
+    log.wait_for("wrote master.d/50-mastersign.conf").unwrap();
+    log.wait_for("unchanged: ").unwrap();
+    assert_eq!(seen.of_ours(), 1);
+
+    let mark = log.len();
+    fs::write(&later, "master_use_pubkey_signature: False\n").unwrap();
+    log.wait_for_after(mark, "overrules").unwrap();
+    assert!(!scene.drop_in().exists(), "half of it would do harm");
+    let (first, mark) = (Instant::now(), log.len());
+    log.wait_for_after(mark, "overrules").unwrap();
+    assert!(first.elapsed() > Duration::from_secs(5));
+    assert_eq!(seen.of_ours(), 1, "it went once");
+    assert_eq!(log.count("wrote master.d/50-mastersign.conf"), 1);
+}
+
+#[test]
 fn a_key_that_salt_keeps_elsewhere_is_refused_by_name() {
     let scene = Scene::create();
     let file = scene.master.config_dir().join("master.d/keys.conf");
@@ -290,4 +331,29 @@ fn replace(directory: &Path, name: &str, content: &[u8]) {
     let new = directory.join("new");
     fs::write(&new, content).unwrap();
     fs::rename(new, directory.join(name)).unwrap();
+}
+
+/// What became of the names in a directory.
+struct Changes(Inotify);
+
+impl Changes {
+    fn of(directory: &Path) -> Self {
+        let inotify = Inotify::init(InitFlags::IN_NONBLOCK).unwrap();
+        let what = AddWatchFlags::IN_MOVED_TO | AddWatchFlags::IN_CREATE | AddWatchFlags::IN_DELETE;
+        inotify.add_watch(directory, what).unwrap();
+        Self(inotify)
+    }
+
+    /// How often the drop-in came or went since the last look.
+    fn of_ours(&self) -> usize {
+        let events = match self.0.read_events() {
+            Err(Errno::EAGAIN) => Vec::new(),
+            events => events.unwrap(),
+        };
+        let ours = |name: &OsString| name == "50-mastersign.conf";
+        events
+            .iter()
+            .filter(|event| event.name.as_ref().is_some_and(ours))
+            .count()
+    }
 }

@@ -9,6 +9,7 @@ use openssl::sha::sha256;
 use signer::hsm::{Error, HsmStatus, Pool, State};
 use softhsm_tests::binaries::Binaries;
 use softhsm_tests::pool::{Impostor, Rig, keys, only, reaches, until};
+use softhsm_tests::service::Site;
 use softhsm_tests::token::Token;
 
 #[tokio::test]
@@ -208,6 +209,26 @@ async fn a_service_that_is_stopped_over_a_login_may_try_once_more() {
         pool.shutdown().await;
     }
     assert_eq!((logins(&rig), rig.latch().len()), (4, 0));
+}
+
+#[test]
+fn a_worker_whose_keeper_panics_is_noticed_at_once() {
+    let site = Site::create().unwrap();
+    // More than any allocation may have: the keeper, which reads the key, panics over it.
+    site.exchange(
+        "FAULT_MODULE_COUNTS",
+        "FAULT_MODULE_ATTRIBUTE_LENGTH = \"9223372036854775808\"\nFAULT_MODULE_COUNTS",
+    )
+    .unwrap();
+    let service = site.serve().unwrap();
+    let line = service
+        .log()
+        .wait_for("an HSM worker did not start")
+        .unwrap();
+    assert!(!line.contains("start deadline"), "{line}");
+    assert!(line.contains("signal"), "{line}");
+    let counts = site.token().counts();
+    assert_ne!(counts.spoiled("C_GetAttributeValue").unwrap(), 0, "reached");
 }
 
 #[tokio::test]

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 
+use crate::audit::Record;
 use crate::audit::chain::Head;
 use crate::authorize::OperatorRole;
 use crate::client::Blocking;
@@ -57,9 +58,7 @@ impl Source {
             Self::Service(connection) => {
                 let page = connection.wait(connection.client().audit(after))?;
                 let records = page.records.iter();
-                Ok(records
-                    .map(|record| record.to_bytes())
-                    .collect::<Result<_, _>>()?)
+                Ok(records.map(|it| it.get().as_bytes().to_vec()).collect())
             }
         }
     }
@@ -83,6 +82,19 @@ impl Source {
             Self::File(lines, _) => u64::try_from(lines.len()).unwrap_or(u64::MAX),
             Self::Database(..) | Self::Service(_) => 0,
         }
+    }
+
+    /// What the first record says of the one before it, if this is an export of a later part.
+    pub(super) fn before(&self) -> Option<Head> {
+        let Self::File(lines, _) = self else {
+            return None;
+        };
+        let first = Record::from_bytes(lines.first()?).ok()?;
+        let before = Head {
+            seq: first.seq.checked_sub(1)?,
+            hash: first.prev,
+        };
+        (before.seq > 0).then_some(before)
     }
 
     /// Lets some time pass before the next look.

@@ -22,8 +22,7 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(source: &mut Source, arguments: &Arguments) -> anyhow::Result<ExitCode> {
-    let end = source.head()?.map(|head| head.seq);
-    let mut after = end.unwrap_or_default().saturating_sub(arguments.lines);
+    let mut after = begin(source, arguments.lines)?;
     loop {
         let page = source.page(after)?;
         let is_end = page.is_empty();
@@ -45,6 +44,13 @@ pub(super) fn run(source: &mut Source, arguments: &Arguments) -> anyhow::Result<
     }
 }
 
+/// Behind which record the last `lines` ones begin.
+fn begin(source: &mut Source, lines: u64) -> anyhow::Result<u64> {
+    let end = source.head()?.map(|head| head.seq);
+    let end = end.unwrap_or_else(|| source.known_length());
+    Ok(end.saturating_sub(lines))
+}
+
 fn sentence(bytes: &[u8]) -> String {
     match Record::from_bytes(bytes) {
         Ok(record) => format!(
@@ -56,5 +62,19 @@ fn sentence(bytes: &[u8]) -> String {
             Escaped(&record.actor.identity),
         ),
         Err(error) => format!("? {error}; `mastersign audit verify` says more"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::verify::testing::log;
+    use super::*;
+
+    #[test]
+    fn the_last_records_of_an_export_are_the_last_ones() {
+        for (records, wanted, after) in [(12, 10, 2), (3, 10, 0), (12, 0, 12)] {
+            let mut source = Source::of(log("m", records));
+            assert_eq!(begin(&mut source, wanted).unwrap(), after);
+        }
     }
 }

@@ -33,11 +33,20 @@ pub(super) fn run(source: &mut Source, heads: &[Head]) -> anyhow::Result<ExitCod
     drop(progress);
     match checked {
         Ok(Head { seq, hash }) => {
+            let before = source.before().map_or(0, |head| head.seq);
             terminal::say(format_args!(
-                "records 1 to {seq}: none was changed, removed, added or moved; the log ends at \
-                 {seq}:{hash}"
+                "records {} to {seq}: none was changed, removed, added or moved; the log ends at \
+                 {seq}:{hash}",
+                before.saturating_add(1)
             ))?;
-            match heads.iter().max_by_key(|head| head.seq) {
+            if before > 0 {
+                terminal::say(format_args!(
+                    "not judged: records 1 to {before}, which are not in this file. Whether they \
+                     should be is for you to know: `audit export --after {before}` leaves them out"
+                ))?;
+            }
+            let in_it = heads.iter().filter(|head| head.seq >= before);
+            match in_it.max_by_key(|head| head.seq) {
                 Some(last) => terminal::say(format_args!(
                     "up to record {} it is the log of the head that you gave; what comes after \
                      that, no head vouches for",
@@ -59,8 +68,14 @@ fn check(
     known: &[Head],
     progress: &Progress,
 ) -> anyhow::Result<Result<Head, Altered>> {
-    let mut verifier = Verifier::default();
-    let mut after = 0;
+    let before = source.before();
+    if let Some(before) = before
+        && is_another(known, before)
+    {
+        return Ok(Err(Altered::Rewritten { seq: before.seq }));
+    }
+    let mut verifier = before.map_or_else(Verifier::default, Verifier::after);
+    let mut after = 0_u64;
     loop {
         let page = source.page(after)?;
         if page.is_empty() {
@@ -73,11 +88,8 @@ fn check(
             let Some(head) = verifier.head() else {
                 continue;
             };
-            after = head.seq;
-            if known
-                .iter()
-                .any(|known| known.seq == head.seq && *known != head)
-            {
+            after = after.saturating_add(1);
+            if is_another(known, head) {
                 return Ok(Err(Altered::Rewritten { seq: head.seq }));
             }
         }
@@ -96,6 +108,12 @@ fn check(
         })),
         None => Ok(Ok(end)),
     }
+}
+
+/// Whether one of these heads says that another record stands in this place.
+fn is_another(known: &[Head], head: Head) -> bool {
+    let contradicts = |known: &Head| known.seq == head.seq && *known != head;
+    known.iter().any(contradicts)
 }
 
 /// What was done to a log.
@@ -126,5 +144,7 @@ const UNJUDGED: &str = "not judged: whether records were cut off at the end, or 
     written anew. That takes a head from a log that is kept elsewhere (lines with target `audit`): \
     --head SEQ:HASH";
 
+#[cfg(test)]
+pub(super) mod testing;
 #[cfg(test)]
 mod tests;

@@ -11,6 +11,7 @@ use anyhow::{Context, bail};
 use serde_json::json;
 
 use super::Output;
+use crate::anchor;
 use crate::audit::Actor;
 use crate::authorize::OperatorsCa;
 use crate::clock::SystemClock;
@@ -66,8 +67,7 @@ pub(super) fn run(arguments: &Arguments, output: Output) -> anyhow::Result<ExitC
 }
 
 async fn lift(config: &Config, serial: Option<&str>) -> anyhow::Result<usize> {
-    let path = &config.tls.operators_ca;
-    let pem = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let pem = anchor::read(&config.tls.operators_ca)?;
     let operators = Arc::new(OperatorsCa::from_pem(&pem)?);
     let backend = Sqlite::open(&config.store.path)
         .context("cannot open the database, and no service answers at its control socket")?;

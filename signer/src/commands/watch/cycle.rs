@@ -111,12 +111,18 @@ pub(super) fn write_inside(
     name: &str,
     sha256: &str,
 ) -> anyhow::Result<ExitCode> {
-    let mut hash = [0; 32];
-    hex::decode_to_slice(sha256, &mut hash).context("--signature-sha256 is no SHA-256")?;
+    let hash = hash(sha256)?;
     let directory = enter(salt_config)?;
     let change = drop_in::write(&directory, &FileName::new(name)?, hash)?;
     terminal::say(serde_json::to_string(&change)?)?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// The hash of a signature file, from the text that a child told or is told.
+pub(super) fn hash(sha256: &str) -> anyhow::Result<[u8; 32]> {
+    let mut hash = [0; 32];
+    hex::decode_to_slice(sha256, &mut hash).context("this is no SHA-256 of a signature file")?;
+    Ok(hash)
 }
 
 /// Takes it away, in the child.

@@ -39,6 +39,12 @@ impl Followed {
         self
     }
 
+    /// The same files, those of `paths` as they are at this moment.
+    pub(super) fn renewed(mut self, paths: Vec<PathBuf>) -> Self {
+        self.0.extend(Self::new(paths).0);
+        self
+    }
+
     pub(super) fn has_changed(&self) -> bool {
         self.0.iter().any(|(path, first)| look(path) != *first)
     }
@@ -87,11 +93,13 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_is_known_keeps_its_first_look() {
+    fn a_file_that_is_known_keeps_its_first_look_until_it_is_renewed() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("a");
         let before = Followed::new(vec![path.clone()]);
         fs::write(&path, "a").unwrap();
-        assert!(before.with(vec![path]).has_changed());
+        let after = before.with(vec![path.clone()]);
+        assert!(after.has_changed());
+        assert!(!after.renewed(vec![path]).has_changed());
     }
 }

@@ -315,3 +315,38 @@ fn the_lines_that_are_missing_are_told() {
         ]
     );
 }
+
+#[test]
+fn a_planned_drop_in_is_judged_with_all_others_and_before_it_is_there() {
+    let salt = Salt::with(&[
+        ("master", "master_sign_pubkey: False\n"),
+        ("master.d/60-local.conf", "user: salt\n"),
+    ]);
+    let path = salt.path().join("master.d/50-ours.conf");
+    let lines = "master_sign_pubkey: True\nmaster_use_pubkey_signature: True\n";
+    let judged = || {
+        let planned = Planned::new(&path, lines.to_owned()).unwrap();
+        let salt = SaltMaster::load_planned(salt.path(), planned).unwrap();
+        (salt.signs, salt.uses_file, salt.user)
+    };
+    assert_eq!(judged(), (true, true, Some("salt".to_owned())));
+    assert!(!path.exists() && !salt.master().unwrap().signs);
+
+    fs::write(&path, "master_sign_pubkey: False\n").unwrap();
+    assert!(judged().0, "the planned content, not the one that is there");
+    fs::write(
+        salt.path().join("master.d/60-local.conf"),
+        "master_use_pubkey_signature: False\n",
+    )
+    .unwrap();
+    assert!(!judged().1, "a later file overrules it");
+    fs::write(
+        salt.path().join("master"),
+        "default_include: other.d/*.conf\n",
+    )
+    .unwrap();
+    assert!(!judged().0, "a directory that Salt does not read");
+    let absolute = format!("include: {}/./master.d/5*.conf\n", salt.path().display());
+    fs::write(salt.path().join("master"), absolute).unwrap();
+    assert!(judged().0, "by whatever path it is included");
+}

@@ -10,7 +10,7 @@ use serde_json::Value;
 use tracing::Dispatch;
 use tracing::subscriber::NoSubscriber;
 
-use crate::audit::{Record, chain};
+use crate::audit::{Action, Record, chain};
 use crate::authorize::Verb;
 use crate::store::backend::{Backend, Key, Transaction};
 use crate::store::testing::{Database, Fault, Faulty, File, Site, key, master, present};
@@ -69,6 +69,46 @@ async fn what_waits_together_is_committed_together() {
     let records = records(&memory.reopen()).await;
     let head = chain::verify(records.iter().map(Vec::as_slice)).unwrap();
     assert_eq!(head.seq, 42);
+}
+
+#[tokio::test]
+async fn first_readings_that_wait_together_are_recorded_once_for_each_reader_and_key() {
+    let (site, memory) = (Site::new(), Memory::default());
+    let faulty = Faulty::new(&memory);
+    let store = site.open(Arc::<Faulty>::clone(&faulty)).await;
+    site.signed(&store).await;
+    let signature = store.state().signatures.values().next().cloned().unwrap();
+    let before = faulty.begun();
+    let gate = faulty.gate.lock().await;
+    let mut waiting = vec![ask(&store, "m8".to_owned(), key(8))];
+    until(async || faulty.begun() == before + 1).await;
+    let readings = ["ada", "ada", "olga", "ada"].map(|name| {
+        let (store, signature) = (store.clone(), Arc::clone(&signature));
+        let actor = Actor {
+            identity: format!("mastersign:admin:{name}"),
+            ..Actor::service()
+        };
+        tokio::spawn(async move { store.serve(&actor, &signature).await })
+    });
+    waiting.push(ask(&store, "m9".to_owned(), key(9)));
+    until(async || waiting_in(&store) == 5).await;
+    drop(gate);
+    for reading in readings {
+        reading.await.unwrap().unwrap();
+    }
+    for answer in waiting {
+        answer.await.unwrap().unwrap();
+    }
+    let records = records(&memory.reopen()).await;
+    chain::verify(records.iter().map(Vec::as_slice)).unwrap();
+    let served = records.iter().filter_map(|bytes| {
+        let record = Record::from_bytes(bytes).unwrap();
+        (record.action == Action::SignatureServed).then_some(record.actor.identity)
+    });
+    assert_eq!(
+        served.collect::<Vec<_>>(),
+        ["mastersign:admin:ada", "mastersign:admin:olga"]
+    );
 }
 
 #[tokio::test]
