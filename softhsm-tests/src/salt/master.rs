@@ -371,6 +371,19 @@ impl Master {
         self.salt_to(&["--grain", grain], function)
     }
 
+    /// The same with arguments, and every answer, also that of a function that failed.
+    ///
+    /// # Errors
+    ///
+    /// Fails if what the command writes is no JSON.
+    pub fn salt_with(&self, target: &str, words: &[&str]) -> Result<Value> {
+        let mut command = self.installation.command("salt")?;
+        command.args(["--out=json", "--static", "--timeout=20", target]);
+        let (_, answer, complaint) = attempt(command.args(words))?;
+        serde_json::from_str(&answer)
+            .with_context(|| format!("salt answered {answer:?} and {complaint:?}"))
+    }
+
     fn salt_to(&self, target: &[&str], function: &str) -> Result<String> {
         let mut command = self.installation.command("salt")?;
         command.args(["--out=json", "--static", "--timeout=20"]);

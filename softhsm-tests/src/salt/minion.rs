@@ -1,7 +1,7 @@
 //! A stock salt-minion that trusts one signing key and nothing else.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::Result;
@@ -61,22 +61,13 @@ impl Minion {
         Self::start_in(TempDir::with_prefix("minion-")?, config, "")
     }
 
-    /// Ends it, gives it the signing key and the settings, and starts it again.
+    /// Ends it, gives it the signing key and the settings by hand, and starts it again.
     ///
     /// # Errors
     ///
     /// As [`Minion::start`].
     pub fn make_ready(self, config: MinionConfig<'_>) -> Result<Self> {
         Self::start_in(self.end(), config, VERIFYING)
-    }
-
-    /// Ends it, takes the settings away, and starts it again.
-    ///
-    /// # Errors
-    ///
-    /// As [`Minion::start`].
-    pub fn make_unready(self, config: MinionConfig<'_>) -> Result<Self> {
-        Self::start_in(self.end(), config, "")
     }
 
     fn end(self) -> TempDir {
@@ -114,6 +105,8 @@ impl Minion {
             ),
         )?;
         fs::create_dir_all(directory.path().join("pki"))?;
+        // A package brings it along.
+        fs::create_dir_all(directory.path().join("minion.d"))?;
         if !verification.is_empty() {
             fs::write(directory.path().join("pki/master_sign.pub"), trusted)?;
         }
@@ -128,6 +121,27 @@ impl Minion {
             command,
             directory,
         })
+    }
+
+    /// Where `keys export --verify` has its settings written.
+    #[must_use]
+    pub fn settings(&self) -> PathBuf {
+        self.directory.path().join("minion.d/50-mastersign.conf")
+    }
+
+    /// Whether they are there.
+    #[must_use]
+    pub fn has_settings(&self) -> bool {
+        self.settings().exists()
+    }
+
+    /// Takes them away, which counts from its next start on.
+    ///
+    /// # Errors
+    ///
+    /// Fails if they are not there.
+    pub fn forget_settings(&self) -> Result<()> {
+        Ok(fs::remove_file(self.settings())?)
     }
 
     /// Kills it and starts it again on its files, with an empty log.

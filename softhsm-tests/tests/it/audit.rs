@@ -1,7 +1,6 @@
 //! The audit log, from the service and from its file.
 
 use std::os::unix::net::UnixDatagram;
-use std::path::Path;
 use std::process::Command;
 use std::time::Instant;
 
@@ -66,11 +65,7 @@ async fn an_auditor_reads_exports_and_checks_the_log_of_a_running_service() {
     assert_eq!(status.code(), Some(42));
     assert!(error.contains("cut off"), "{error}");
 
-    // A later part is not altered, and what came before it is not judged.
-    let part = site.directory().join("part.jsonl");
-    let out = format!("--out={}", part.display());
-    run(&audit(&["export", "--after=1", &out])).unwrap();
-    shows_a_later_part(&part, head);
+    a_later_part_is_judged(&site, &audit, head);
 
     // Nobody else reads it.
     let mut command = mastersign().unwrap();
@@ -79,6 +74,21 @@ async fn an_auditor_reads_exports_and_checks_the_log_of_a_running_service() {
     let (status, _, error) = attempt(&command).unwrap();
     assert_eq!(status.code(), Some(1));
     assert!(error.contains("auditor"), "{error}");
+}
+
+/// A later part is not altered, and what came before it is not judged.
+fn a_later_part_is_judged(site: &Site, audit: &dyn Fn(&[&str]) -> Command, head: &str) {
+    let part = site.directory().join("part.jsonl");
+    let out = format!("--out={}", part.display());
+    run(&audit(&["export", "--after=1", &out])).unwrap();
+    let mut verify = mastersign().unwrap();
+    verify.args(["audit", "verify", "--head", head, "--file"]);
+    let told = run(verify.arg(&part)).unwrap();
+    assert!(told.starts_with("records 2 to "), "{told}");
+    assert!(told.contains("not judged: records 1 to 1,"), "{told}");
+    let mut tail = mastersign().unwrap();
+    tail.args(["audit", "tail", "-n", "1", "--file"]).arg(&part);
+    assert_eq!(run(&tail).unwrap().lines().count(), 1);
 }
 
 #[test]
@@ -363,18 +373,6 @@ fn an_edit_beneath_a_running_service_is_found_in_what_it_sends() {
     }
     run(&verify).unwrap();
     assert!(service.stop().unwrap().success());
-}
-
-/// What the two commands say of an export without its first record.
-fn shows_a_later_part(part: &Path, head: &str) {
-    let mut verify = mastersign().unwrap();
-    verify.args(["audit", "verify", "--head", head, "--file"]);
-    let told = run(verify.arg(part)).unwrap();
-    assert!(told.starts_with("records 2 to "), "{told}");
-    assert!(told.contains("not judged: records 1 to 1,"), "{told}");
-    let mut tail = mastersign().unwrap();
-    tail.args(["audit", "tail", "-n", "1", "--file"]).arg(part);
-    assert_eq!(run(&tail).unwrap().lines().count(), 1);
 }
 
 /// All records with everything in them, one a line.

@@ -1,7 +1,10 @@
 //! The ways to get here and back, on real Salt and in the middle of the move: docs/rollout.md, from
 //! a fleet without signing, in place and with a master to spare, and docs/migration.md, from Salt's
-//! own signing. Each step is taken with the command that the page names, and who is cut off by it is
-//! what the page says.
+//! own signing. Each step for which a page has a command is taken with that command, on real Salt, and
+//! who is cut off by it is what the page says. What a page leaves to the operator's own tools (the
+//! minions that are late, another list of masters, systemd) the test does by hand.
+
+mod steps;
 
 use std::fs;
 use std::path::PathBuf;
@@ -18,6 +21,8 @@ use softhsm_tests::salt::{Installation, Master, Minion, MinionConfig, Turn, Vers
 use softhsm_tests::search;
 use softhsm_tests::service::{Service, Site};
 use softhsm_tests::token::Token;
+
+use self::steps::{Restarts, apply, is_counted_as_ready, roots};
 
 #[test]
 fn a_fleet_without_signing_is_rolled_out_and_back_on_3006() {
@@ -58,14 +63,14 @@ fn roll_out(version: Version) {
     let masters = [master.address().to_string()];
     let trusted = fs::read_to_string(site.token().public_key_file()).unwrap();
     let config = |id| config(version, id, &masters, &trusted);
-    let early = Minion::start_unready(config("early")).unwrap();
-    let late = Minion::start_unready(config("late")).unwrap();
+    let mut early = Minion::start_unready(config("early")).unwrap();
+    let mut late = Minion::start_unready(config("late")).unwrap();
     for (minion, id) in [(&early, "early"), (&late, "late")] {
         minion.log().wait_for(READY).unwrap();
         assert!(master.hears_from(id).unwrap(), "before the move: {id}");
     }
 
-    // Steps 1 and 2: the signature is made, Salt is not told; nobody is cut off.
+    // Step 1: the signature is made, Salt is not told; nobody is cut off.
     sign(&site, &service, master.installation(), "alpha");
     master.restart().unwrap();
     for (minion, id) in [(&early, "early"), (&late, "late")] {
@@ -73,23 +78,16 @@ fn roll_out(version: Version) {
         assert_eq!(minion.log().count(NOT_ENABLED), 0);
     }
 
-    // A minion that verifies before the master signs is cut off: that is why it is not restarted.
-    let early = early.make_ready(config("early")).unwrap();
-    early.log().wait_for(NOT_SENT).unwrap();
-    assert!(!master.hears_from("early").unwrap());
-    assert!(master.hears_from("late").unwrap());
+    // Steps 2 and 3.
+    prepare(&site, &service, &master, &mut early, &late);
 
     // Step 4, the switch: the ready ones come back, the others are cut off.
-    run(&watch(
-        &site,
-        &service,
-        master.installation(),
-        "alpha",
-        &["--once", "--drop-in"],
-    ))
-    .unwrap();
+    let restarts = Restarts::plan(&master, &["early", "late"]);
+    drop_in(&site, &service, &master, "alpha");
     master.restart().unwrap();
-    early.log().wait_for(VERIFIED).unwrap();
+    restarts.come();
+    early.restart().unwrap();
+    late.restart().unwrap();
     early.log().wait_for(READY).unwrap();
     eventually(&master, "early");
     late.log().wait_for(NOT_ENABLED).unwrap();
@@ -115,9 +113,33 @@ fn roll_out(version: Version) {
     // A running minion of 3006 signs in again at the first publication that it cannot read.
     assert!(!master.hears_from("early").unwrap());
     early.log().wait_for_after(mark, NOT_SENT).unwrap();
-    let early = early.make_unready(config("early")).unwrap();
+    early.forget_settings().unwrap();
+    early.restart().unwrap();
     early.log().wait_for(READY).unwrap();
     eventually(&master, "early");
+}
+
+/// Steps 2 and 3 of docs/rollout.md, for all that are reached, and who that was.
+fn prepare(site: &Site, service: &Service, master: &Master, early: &mut Minion, late: &Minion) {
+    // Steps 2 and 3: the key, then the settings onto the one that is reached; nobody is cut off.
+    apply(site, service, master, "early", &[]);
+    assert!(!early.has_settings());
+    apply(site, service, master, "early", &["--verify"]);
+    for id in ["early", "late"] {
+        assert!(master.hears_from(id).unwrap(), "{id}");
+    }
+    assert!(is_counted_as_ready(site, service, master, "early", early));
+    assert!(!is_counted_as_ready(site, service, master, "late", late));
+
+    // A minion that verifies before the master signs is cut off: that is why it is not restarted.
+    early.restart().unwrap();
+    early.log().wait_for(NOT_SENT).unwrap();
+    assert!(!master.hears_from("early").unwrap());
+    assert!(master.hears_from("late").unwrap());
+    early.forget_settings().unwrap();
+    early.restart().unwrap();
+    eventually(master, "early");
+    apply(site, service, master, "early", &["--verify"]);
 }
 
 fn move_to_a_spare(version: Version) {
@@ -139,9 +161,11 @@ fn move_to_a_spare(version: Version) {
 
     // 1: the files on both masters, the key onto a minion. By itself it does nothing, also after a
     // restart of the minion.
+    site.pki().master("alpha").unwrap();
     sign(&site, &service, old.installation(), "old");
     sign(&site, &service, spare.installation(), "spare");
-    fs::write(second.directory().join("pki/master_sign.pub"), &trusted).unwrap();
+    apply(&site, &service, &old, "second", &[]);
+    assert!(second.directory().join("pki/master_sign.pub").exists());
     second.restart().unwrap();
     second.log().wait_for(READY).unwrap();
     eventually(&old, "second");
@@ -193,7 +217,12 @@ fn move_to_a_spare(version: Version) {
 fn unsigned(version: Version, id: &str) -> Master {
     let installation = Installation::create(version, id).unwrap();
     installation.without_signature().unwrap();
-    fs::create_dir(installation.config_dir().join("master.d")).unwrap();
+    let settings = installation.config_dir().join("master.d");
+    fs::create_dir(&settings).unwrap();
+    fs::create_dir(roots(&installation)).unwrap();
+    let place = roots(&installation).display().to_string();
+    let text = format!("file_roots:\n  base:\n    - {place}\n");
+    fs::write(settings.join("10-roots.conf"), text).unwrap();
     installation.start().unwrap()
 }
 
