@@ -18,7 +18,7 @@ pub use master::{Installation, Master, MasterConfig, Signing};
 pub use minion::{Minion, MinionConfig};
 pub use ours::{Ours, OursConfig, RunningOurs};
 pub use signatory::{Signatory, sign_as_stranger, write_signature};
-pub use stage::{Borrowed, Restless, Stage, Trio};
+pub use stage::{Borrowed, Restless, SignedBy, Stage, Trio};
 pub use version::Version;
 
 use std::fs::File;

@@ -11,7 +11,8 @@ use softhsm_tests::measure::Spread;
 use softhsm_tests::namespace::{Fault, Namespace, inside};
 use softhsm_tests::process::{Log, Process};
 use softhsm_tests::salt::{
-    Console, Master, Minion, MinionConfig, Ours, OursConfig, RunningOurs, Stage, Trio, Version,
+    Console, Master, Minion, MinionConfig, Ours, OursConfig, RunningOurs, SignedBy, Stage, Trio,
+    Version,
 };
 
 use crate::figure::{Bound, Figures};
@@ -330,7 +331,7 @@ fn memory(figures: &mut Figures, ours: &RunningOurs, stock: &Minion) -> Result<(
 /// publication: what that costs each, less what it costs to be idle for as long. Most of it is two
 /// RSA operations with the minion's key, which both make, so there is no tenth to promise.
 fn reauthentication(figures: &mut Figures, stage: &Stage, version: Version) -> Result<()> {
-    let restless = stage.restless()?;
+    let restless = stage.restless(SignedBy::Master)?;
     let console = restless.master.console()?;
     let pair = Pair {
         stage,

@@ -34,18 +34,31 @@ pub struct Stage {
     sha224: OnceLock<Result<Master, String>>,
     six: OnceLock<Result<Master, String>>,
     restless: Mutex<Option<Restless>>,
+    /// How many of them the service has signed.
+    restless_ones: AtomicUsize,
     trio: Mutex<Option<Trio>>,
     /// How many trios there were: to the service each is a new one.
     trios: AtomicUsize,
 }
 
-/// A master that signs each answer itself, for cases that disturb everybody who is at it.
+/// A master for cases that disturb everybody who is at it.
 #[derive(Debug)]
 pub struct Restless {
+    /// Whose signature it shows.
+    pub signed_by: SignedBy,
     /// The master.
     pub master: Master,
     /// The text of its `master_sign.pub`.
     pub trusted: String,
+}
+
+/// How a master comes to the signature of its key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SignedBy {
+    /// It signs each answer itself, with the algorithm that a minion asks for.
+    Master,
+    /// The service has signed it beforehand, with this algorithm.
+    Service(Algorithm),
 }
 
 /// Three masters to fail over between, and two that are no good.
@@ -94,6 +107,7 @@ impl Stage {
             sha224: OnceLock::new(),
             six: OnceLock::new(),
             restless: Mutex::new(None),
+            restless_ones: AtomicUsize::new(0),
             trio: Mutex::new(None),
             trios: AtomicUsize::new(0),
         });
@@ -183,23 +197,39 @@ impl Stage {
         installation.start()
     }
 
-    /// The master for cases that disturb others, for one case at a time.
+    /// The master for cases that disturb others, for one case at a time. There is one of them.
     ///
     /// # Errors
     ///
     /// Fails if it does not come up.
-    pub fn restless(&self) -> Result<Borrowed<'_, Restless>> {
-        let start = || {
-            let _turn = Turn::take()?;
-            let key = Rsa::generate(2048)?;
-            let signing = Signing::PerRequest(&key);
-            let installation = self.install("restless", 8, signing, false, RESTLESS)?;
-            Ok(Restless {
-                master: installation.start()?,
-                trusted: public_text(&key)?,
-            })
+    pub fn restless(&self, signed_by: SignedBy) -> Result<Borrowed<'_, Restless>> {
+        let fits = |restless: &Restless| restless.signed_by == signed_by;
+        Borrowed::of(&self.restless, fits, || self.start_restless(signed_by))
+    }
+
+    fn start_restless(&self, signed_by: SignedBy) -> Result<Restless> {
+        let _turn = Turn::take()?;
+        let (installation, trusted) = match signed_by {
+            SignedBy::Master => {
+                let key = Rsa::generate(2048)?;
+                let signing = Signing::PerRequest(&key);
+                let installation = self.install("restless", 8, signing, false, RESTLESS)?;
+                (installation, public_text(&key)?)
+            }
+            SignedBy::Service(algorithm) => {
+                // To the service each is a new master.
+                let number = self.restless_ones.fetch_add(1, Ordering::Relaxed);
+                let id = format!("restless-{}-{}-{number}", self.version, self.number);
+                let installation = self.install(&id, 8, Signing::Precomputed, false, RESTLESS)?;
+                self.signatory.sign(&installation, &id, algorithm)?;
+                (installation, self.trusted()?)
+            }
         };
-        Borrowed::of(&self.restless, |_| true, start)
+        Ok(Restless {
+            signed_by,
+            master: installation.start()?,
+            trusted,
+        })
     }
 
     /// The masters to fail over between, for one case at a time; all of them are up. Their

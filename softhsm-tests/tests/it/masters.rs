@@ -1,9 +1,9 @@
 //! Our minion at real masters: every answer that a master gives to a sign-in, jobs, and failover.
 //!
-//! In `make test` 3008.5 gets every case, and with both algorithms where one could make a difference:
-//! that masters are killed and stopped with SHA-224 as well, and ten heartbeats at Salt's default of
-//! ten seconds, is left to `make soak`. 3006.30 and 3007.17 get each algorithm's path and what their
-//! code does in another way. `make soak` runs all that is in these files at all three.
+//! In `make test` 3008.5 gets every case, with both algorithms and with both ways in which a master
+//! comes to its signature where one could make a difference; ten heartbeats at Salt's default of ten
+//! seconds are left to `make soak`. 3006.30 and 3007.17 get each algorithm's path and what their code
+//! does in another way. `make soak` runs all that is in these files at all three.
 //! What needs a firewall is in `as_root`.
 
 mod aging;
@@ -23,8 +23,26 @@ use minion::verify::Algorithm;
 use serde_json::{Value, json};
 use softhsm_tests::namespace::Namespace;
 use softhsm_tests::salt::{
-    Console, Master, Ours, OursConfig, Restless, RunningOurs, Stage, Version,
+    Console, Master, Ours, OursConfig, Restless, RunningOurs, SignedBy, Stage, Version,
 };
+
+/// How a master comes to its signatures.
+#[derive(Clone, Copy)]
+enum Way {
+    /// It signs each answer itself.
+    PerRequest,
+    /// It shows the file that the service made.
+    Precomputed,
+}
+
+impl Way {
+    const fn signed_by(self, algorithm: Algorithm) -> SignedBy {
+        match self {
+            Self::PerRequest => SignedBy::Master,
+            Self::Precomputed => SignedBy::Service(algorithm),
+        }
+    }
+}
 
 /// Tests of one file's cases with both algorithms. The version's name comes first in a test's path,
 /// so that the tests of one version stand together and share its masters; see `Stage`.
@@ -33,6 +51,19 @@ macro_rules! cases {
         mod $file {
             $crate::masters::cases!(sha1, Sha1, $file, $version; $($case),*; $($soak),*);
             $crate::masters::cases!(sha224, Sha224, $file, $version; $($case),*; $($soak),*);
+        }
+    };
+    (
+        $file:ident by $name:ident $way:ident, $version:ident;
+        $($case:ident),* $(,)? ; soak: $($soak:ident),* $(,)?
+    ) => {
+        mod $name {
+            $crate::masters::cases!(
+                sha1, Sha1, $file, $version $way; $($case),*; $($soak),*
+            );
+            $crate::masters::cases!(
+                sha224, Sha224, $file, $version $way; $($case),*; $($soak),*
+            );
         }
     };
     (
@@ -51,6 +82,27 @@ macro_rules! cases {
             #[ignore = "a repetition of what another case shows; `make soak` runs it"]
             fn $soak() {
                 $crate::masters::$file::$soak(Version::$version, Algorithm::$algorithm);
+            })*
+        }
+    };
+    (
+        $module:ident, $algorithm:ident, $file:ident, $version:ident $way:ident;
+        $($case:ident),*; $($soak:ident),*
+    ) => {
+        mod $module {
+            use minion::verify::Algorithm::$algorithm;
+            use softhsm_tests::salt::Version::$version;
+
+            use $crate::masters::Way::$way;
+
+            $(#[test]
+            fn $case() {
+                $crate::masters::$file::$case($version, $algorithm, $way);
+            })*
+            $(#[test]
+            #[ignore = "a repetition of what another case shows; `make soak` runs it"]
+            fn $soak() {
+                $crate::masters::$file::$soak($version, $algorithm, $way);
             })*
         }
     };

@@ -1,13 +1,14 @@
-//! What happens to a master or its keys while the minion is connected.
+//! What happens to a master or its keys while the minion is connected, whichever way it signs.
 
 use super::*;
 
 pub(super) fn a_rotated_key_is_fetched_at_the_next_publication(
     version: Version,
     algorithm: Algorithm,
+    way: Way,
 ) {
     let stage = stage(version);
-    let restless = stage.restless().unwrap();
+    let restless = stage.restless(way.signed_by(algorithm)).unwrap();
     let master = &restless.master;
     let console = master.console().unwrap();
     let host = Host::at_restless(&stage, algorithm, &restless);
@@ -26,9 +27,10 @@ pub(super) fn a_rotated_key_is_fetched_at_the_next_publication(
 pub(super) fn a_minion_whose_key_was_deleted_waits_for_the_operator(
     version: Version,
     algorithm: Algorithm,
+    way: Way,
 ) {
     let stage = stage(version);
-    let restless = stage.restless().unwrap();
+    let restless = stage.restless(way.signed_by(algorithm)).unwrap();
     let master = &restless.master;
     let console = master.console().unwrap();
     let host = Host::at_restless(&stage, algorithm, &restless);
@@ -44,9 +46,9 @@ pub(super) fn a_minion_whose_key_was_deleted_waits_for_the_operator(
     let_in(&minion, master, console);
 }
 
-pub(super) fn a_restarted_master_is_found_again(version: Version, algorithm: Algorithm) {
+pub(super) fn a_restarted_master_is_found_again(version: Version, algorithm: Algorithm, way: Way) {
     let stage = stage(version);
-    let mut restless = stage.restless().unwrap();
+    let mut restless = stage.restless(way.signed_by(algorithm)).unwrap();
     let host = Host::at_restless(&stage, algorithm, &restless);
     let minion = host.start_accepted(&restless.master, &[]);
 
@@ -60,9 +62,10 @@ pub(super) fn a_restarted_master_is_found_again(version: Version, algorithm: Alg
 pub(super) fn a_full_master_lets_the_minion_in_when_another_leaves(
     version: Version,
     algorithm: Algorithm,
+    way: Way,
 ) {
     let stage = stage(version);
-    let restless = stage.restless().unwrap();
+    let restless = stage.restless(way.signed_by(algorithm)).unwrap();
     let master = &restless.master;
     let console = master.console().unwrap();
     let host = Host::at_restless(&stage, algorithm, &restless);

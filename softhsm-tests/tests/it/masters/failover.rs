@@ -140,7 +140,7 @@ pub(super) fn all_masters_are_gone_and_one_comes_back(version: Version) {
 }
 
 /// A first master that comes and goes is gone back to later each time.
-pub(super) fn a_flapping_master_is_left_alone(version: Version) {
+pub(super) fn a_flapping_first_master_is_left_alone(version: Version) {
     let stage = stage(version);
     let trio = stage.trio().unwrap();
     let options = [ATTENTIVE, FAILBACK[0], FAILBACK[1]];
@@ -167,18 +167,56 @@ pub(super) fn a_flapping_master_is_left_alone(version: Version) {
     assert_eq!(minion.log().count(&lost), 3, "{}", minion.log().text());
 }
 
+/// Without `master_failback` nobody goes back to a master that comes and goes, whichever of the three
+/// it is.
+pub(super) fn masters_that_flap_are_left_at_every_position(version: Version) {
+    let stage = stage(version);
+    let trio = stage.trio().unwrap();
+    let minion = begin(&stage, &trio, &[ATTENTIVE]);
+    for at in 0..3 {
+        let (flapping, next) = (&trio.masters[at], &trio.masters[(at + 1) % 3]);
+        let mark = minion.log().len();
+        flapping.process().stop().unwrap();
+        expect_move(&minion, mark, &trio, at, (at + 1) % 3);
+        let mark = minion.log().len();
+        for _ in 0..3 {
+            flapping.process().resume().unwrap();
+            expect_answer(&minion, next);
+            flapping.process().stop().unwrap();
+            expect_answer(&minion, next);
+        }
+        flapping.process().resume().unwrap();
+        let text = minion.log().text();
+        let since: Vec<_> = text.lines().skip(mark).collect();
+        let asked = since
+            .iter()
+            .any(|line| line.contains(&asking(flapping.address())));
+        assert!(!asked, "{since:?}");
+    }
+}
+
+/// From the second and from the third of the list.
 pub(super) fn the_first_master_is_gone_back_to(version: Version) {
+    for position in [1, 2] {
+        go_back_from(version, position);
+    }
+}
+
+fn go_back_from(version: Version, position: usize) {
     let stage = stage(version);
     let mut trio = stage.trio().unwrap();
     let minion = begin(&stage, &trio, &FAILBACK);
-    let mark = minion.log().len();
-    trio.masters[0].kill();
-    expect_move(&minion, mark, &trio, 0, 1);
+    for at in 0..position {
+        let mark = minion.log().len();
+        trio.masters[at].kill();
+        expect_on(&minion, mark, &trio.masters[at + 1]);
+    }
     let mark = minion.log().len();
     trio.masters[0].restart().unwrap();
     expect_on(&minion, mark, &trio.masters[0]);
-    // Made before broken: the second one was not lost but left.
-    let lost = format!("Connection to master {} lost", trio.masters[1].address());
+    // Made before broken: the one that it was on was not lost but left.
+    let left = trio.masters[position].address();
+    let lost = format!("Connection to master {left} lost");
     assert_eq!(minion.log().count(&lost), 0);
 }
 

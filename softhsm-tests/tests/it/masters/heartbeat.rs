@@ -22,7 +22,7 @@ pub(super) fn no_publication_is_lost_over_ten_heartbeats(version: Version) {
 /// Every ten seconds, and thirty without an answer: who configures nothing has these.
 pub(super) fn no_publication_is_lost_over_ten_heartbeats_by_salts_default(version: Version) {
     let stage = stage(version);
-    let restless = stage.restless().unwrap();
+    let restless = stage.restless(SignedBy::Master).unwrap();
     let host = Host::at_restless(&stage, Algorithm::Sha1, &restless);
     follow(&host, &restless.master, Duration::from_secs(10));
 }

@@ -20,11 +20,20 @@ plain_cases! {
 }
 
 cases! {
-    changes, V3006;
+    changes by changes_signed_per_request PerRequest, V3006;
     a_rotated_key_is_fetched_at_the_next_publication,
     a_restarted_master_is_found_again,
     ; soak:
     a_minion_whose_key_was_deleted_waits_for_the_operator,
+    a_full_master_lets_the_minion_in_when_another_leaves,
+}
+
+cases! {
+    changes by changes_signed_beforehand Precomputed, V3006;
+    ; soak:
+    a_rotated_key_is_fetched_at_the_next_publication,
+    a_minion_whose_key_was_deleted_waits_for_the_operator,
+    a_restarted_master_is_found_again,
     a_full_master_lets_the_minion_in_when_another_leaves,
 }
 
@@ -37,7 +46,8 @@ plain_cases! {
     stopped_masters_with_sha224_are_left_one_after_the_other,
     masters_that_are_no_good_are_passed_over_at_every_position,
     all_masters_are_gone_and_one_comes_back,
-    a_flapping_master_is_left_alone,
+    a_flapping_first_master_is_left_alone,
+    masters_that_flap_are_left_at_every_position,
     the_first_master_is_gone_back_to,
 }
 
@@ -59,9 +69,23 @@ cases! {
     sign_in, V3006;
     a_master_with_a_signature_file_is_verified_and_used,
     ; soak:
+    a_master_that_signs_each_answer_is_verified_and_used,
+}
+
+cases! {
+    sign_in by sign_in_signed_beforehand Precomputed, V3006;
+    ; soak:
     a_pending_minion_waits_and_is_let_in_when_it_is_accepted,
     a_rejected_minion_goes_on_asking_and_is_let_in_when_it_is_accepted,
     a_rejection_by_the_only_master_that_is_known_ends_the_minion,
     another_key_for_the_id_is_denied,
-    a_master_that_signs_each_answer_is_verified_and_used,
+}
+
+cases! {
+    sign_in by sign_in_signed_per_request PerRequest, V3006;
+    ; soak:
+    a_pending_minion_waits_and_is_let_in_when_it_is_accepted,
+    a_rejected_minion_goes_on_asking_and_is_let_in_when_it_is_accepted,
+    a_rejection_by_the_only_master_that_is_known_ends_the_minion,
+    another_key_for_the_id_is_denied,
 }
