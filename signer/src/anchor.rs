@@ -41,10 +41,17 @@ pub fn read(path: &Path) -> Result<Vec<u8>, AnchorError> {
         });
     }
     let mut content = Vec::new();
-    file.take(MOST_BYTES)
+    file.take(MOST_BYTES.saturating_add(1))
         .read_to_end(&mut content)
         .map_err(failed)?;
-    Ok(content)
+    // A list that is cut would be believed as far as it goes.
+    if u64::try_from(content.len()).is_ok_and(|length| length <= MOST_BYTES) {
+        Ok(content)
+    } else {
+        Err(AnchorError::Long {
+            path: path.to_owned(),
+        })
+    }
 }
 
 /// Why such a file is not believed.
@@ -62,6 +69,16 @@ pub enum AnchorError {
         path: PathBuf,
         /// Its permissions.
         mode: u32,
+    },
+    /// A file that is longer than any that is meant.
+    #[error(
+        "{} is longer than 16 MiB, which no authority, revocation list or key is; is it the right \
+         file?",
+        .path.display()
+    )]
+    Long {
+        /// The file.
+        path: PathBuf,
     },
     /// A file that belongs to neither root nor the service.
     #[error(
@@ -87,8 +104,8 @@ pub enum AnchorError {
 }
 
 const OTHERS_WRITE: u32 = 0o022;
-/// More certificates than any chain has; a device file that is named by mistake is longer.
-const MOST_BYTES: u64 = 1 << 20;
+/// A list of 200,000 revoked certificates; a device file that is named by mistake is longer.
+const MOST_BYTES: u64 = 16 << 20;
 
 #[cfg(test)]
 mod tests {
@@ -112,6 +129,17 @@ mod tests {
                 Err(other) => panic!("{other}"),
             }
         }
+    }
+
+    #[test]
+    fn a_list_is_believed_whole_or_not_at_all() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("crl.pem");
+        let file = fs::File::create(&path).unwrap();
+        file.set_len(MOST_BYTES).unwrap();
+        assert_eq!(read(&path).unwrap().len() as u64, MOST_BYTES);
+        file.set_len(MOST_BYTES + 1).unwrap();
+        assert!(matches!(read(&path), Err(AnchorError::Long { .. })));
     }
 
     mod as_root {
