@@ -1,20 +1,26 @@
-//! Files that decide whom the service believes: authorities, revocation lists, the pinned key.
+//! Files that decide what the service does and whom it believes: its configuration, authorities,
+//! revocation lists, the pinned key.
 //!
-//! Whoever may write one of them lets in whom he likes, so they are held to what a configuration is
-//! held to: root's or the service's, and written by nobody else.
+//! Whoever may write one of them lets in whom he likes, so it has to be root's or the service's, and
+//! written by nobody else.
 
 use std::fs::OpenOptions;
 use std::io::{self, Read};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-/// Reads such a file. The open file is checked and not its name, which might lead elsewhere a
-/// moment later.
+/// Reads such a file, of at most 16 MiB: a list of 200,000 revoked certificates.
 ///
 /// # Errors
 ///
 /// Fails if somebody else could have written it, or if it cannot be read.
 pub fn read(path: &Path) -> Result<Vec<u8>, AnchorError> {
+    read_up_to(path, 16)
+}
+
+/// Reads such a file of at most so many MiB; a device file that is named by mistake is longer. The
+/// open file is checked and not its name, which might lead elsewhere a moment later.
+pub(crate) fn read_up_to(path: &Path, mebibytes: u64) -> Result<Vec<u8>, AnchorError> {
     let failed = |source| AnchorError::Read {
         path: path.to_owned(),
         source,
@@ -40,17 +46,15 @@ pub fn read(path: &Path) -> Result<Vec<u8>, AnchorError> {
             owner,
         });
     }
+    let most = mebibytes.saturating_mul(1 << 20);
     let mut content = Vec::new();
-    file.take(MOST_BYTES.saturating_add(1))
-        .read_to_end(&mut content)
-        .map_err(failed)?;
+    let read = file.take(most.saturating_add(1)).read_to_end(&mut content);
     // A list that is cut would be believed as far as it goes.
-    if u64::try_from(content.len()).is_ok_and(|length| length <= MOST_BYTES) {
+    if u64::try_from(read.map_err(failed)?).is_ok_and(|read| read <= most) {
         Ok(content)
     } else {
-        Err(AnchorError::Long {
-            path: path.to_owned(),
-        })
+        let long = format!("it is longer than {mebibytes} MiB; is it the right file?");
+        Err(failed(io::Error::other(long)))
     }
 }
 
@@ -69,16 +73,6 @@ pub enum AnchorError {
         path: PathBuf,
         /// Its permissions.
         mode: u32,
-    },
-    /// A file that is longer than any that is meant.
-    #[error(
-        "{} is longer than 16 MiB, which no authority, revocation list or key is; is it the right \
-         file?",
-        .path.display()
-    )]
-    Long {
-        /// The file.
-        path: PathBuf,
     },
     /// A file that belongs to neither root nor the service.
     #[error(
@@ -104,8 +98,6 @@ pub enum AnchorError {
 }
 
 const OTHERS_WRITE: u32 = 0o022;
-/// A list of 200,000 revoked certificates; a device file that is named by mistake is longer.
-const MOST_BYTES: u64 = 16 << 20;
 
 #[cfg(test)]
 mod tests {
@@ -136,10 +128,13 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("crl.pem");
         let file = fs::File::create(&path).unwrap();
-        file.set_len(MOST_BYTES).unwrap();
-        assert_eq!(read(&path).unwrap().len() as u64, MOST_BYTES);
-        file.set_len(MOST_BYTES + 1).unwrap();
-        assert!(matches!(read(&path), Err(AnchorError::Long { .. })));
+        file.set_len(16 << 20).unwrap();
+        assert_eq!(read(&path).unwrap().len(), 16 << 20);
+        file.set_len((16 << 20) + 1).unwrap();
+        let error = std::error::Error::source(&read(&path).unwrap_err())
+            .unwrap()
+            .to_string();
+        assert!(error.contains("longer than 16 MiB"), "{error}");
     }
 
     mod as_root {

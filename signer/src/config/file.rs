@@ -3,12 +3,12 @@
 //! A configuration names the module that is loaded next to the PIN, so whoever may write it owns
 //! the signing key.
 
-use std::fs::{self, File};
-use std::io::{self, Read};
-use std::os::unix::fs::MetadataExt;
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use super::ConfigError;
+use crate::anchor::{self, AnchorError};
 
 /// One file of the configuration.
 #[derive(Debug)]
@@ -52,37 +52,20 @@ fn fragments(directory: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(paths)
 }
 
-/// Checks the open file and not its name, which might lead elsewhere a moment later.
 fn read(path: PathBuf) -> Result<Layer, ConfigError> {
-    let opened = File::open(&path).and_then(|file| Ok((file.metadata()?, file)));
-    let (metadata, file) = match opened {
-        Ok(opened) => opened,
-        Err(source) => return Err(ConfigError::Read { path, source }),
-    };
-    let mode = metadata.mode() & 0o7777;
-    if mode & 0o022 != 0 {
-        return Err(ConfigError::Exposed { path, mode });
-    }
-    let owner = metadata.uid();
-    if owner != 0 && owner != nix::unistd::geteuid().as_raw() {
-        return Err(ConfigError::Owner { path, owner });
-    }
-    match bounded(file) {
+    let content = anchor::read_up_to(&path, MOST_MEBIBYTES).map_err(|error| match error {
+        AnchorError::Exposed { path, mode } => ConfigError::Exposed { path, mode },
+        AnchorError::Owner { path, owner } => ConfigError::Owner { path, owner },
+        AnchorError::Read { path, source } => ConfigError::Read { path, source },
+    })?;
+    match String::from_utf8(content) {
         Ok(text) => Ok(Layer { path, text }),
-        Err(source) => Err(ConfigError::Read { path, source }),
+        Err(_) => Err(ConfigError::Read {
+            path,
+            source: io::Error::new(io::ErrorKind::InvalidData, "it is not UTF-8"),
+        }),
     }
 }
 
-fn bounded(file: File) -> io::Result<String> {
-    let mut text = String::new();
-    let read = file.take(MAX_BYTES).read_to_string(&mut text)?;
-    if u64::try_from(read).is_ok_and(|read| read < MAX_BYTES) {
-        Ok(text)
-    } else {
-        Err(io::Error::other("it is longer than 1 MiB"))
-    }
-}
-
-/// A configuration of every HSM that exists is shorter; a device file that is named by mistake is
-/// not.
-const MAX_BYTES: u64 = 1 << 20;
+/// A configuration of every HSM that exists is shorter.
+const MOST_MEBIBYTES: u64 = 1;
